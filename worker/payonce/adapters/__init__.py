@@ -1,0 +1,1 @@
+"""Servers: PostgreSQL, RabbitMQ, Redis, and stand-ins in memory; no policy here."""

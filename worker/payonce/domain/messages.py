@@ -1,0 +1,152 @@
+"""Messages that payonce takes in, and those it sends to itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from payonce.domain.errors import InvalidField
+from payonce.domain.ids import check_id
+from payonce.domain.money import check_amount, check_currency
+from payonce.domain.times import parse_time
+
+MAX_POLLS_CARRIED = 12
+"""A poll message carries the latest answers of its watch, not all of them."""
+
+LONGEST_WATCH = timedelta(days=400)
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentInitiated:
+    """A shopper was sent to a gateway: watch this payment.
+
+    `expires_at` is set either way; `expires_given` tells whether the sender named it.
+    """
+
+    payment_id: str
+    order_id: str
+    gateway: str
+    amount: int
+    currency: str
+    gateway_ref: str | None
+    initiated_at: datetime
+    expires_at: datetime
+    expires_given: bool
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAcknowledged:
+    """The order service has booked this payment of the order."""
+
+    order_id: str
+    payment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCancelled:
+    """The shop cancelled the order."""
+
+    order_id: str
+
+
+class Mode(StrEnum):
+    """How a poll goes on: WATCH climbs the ladder, ONCE asks a single time."""
+
+    WATCH = "watch"
+    ONCE = "once"
+
+
+@dataclass(frozen=True, slots=True)
+class PollDue:
+    """Ask the gateway now; carries all that a still-pending answer needs, so it costs no query.
+
+    `due_ms` and `expires_ms` are milliseconds since 1970; `polls` holds (step, time in ms, outcome).
+    """
+
+    payment_id: str
+    order_id: str
+    gateway: str
+    amount: int
+    currency: str
+    step: int
+    due_ms: int
+    expires_ms: int
+    epoch: int = 0
+    gateway_ref: str | None = None
+    mode: Mode = Mode.WATCH
+    polls: tuple[tuple[int, int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CloseDue:
+    """Close this payment at its gateway; `attempt` counts from 0."""
+
+    payment_id: str
+    order_id: str
+    gateway: str
+    amount: int
+    currency: str
+    reason: str
+    gateway_ref: str | None = None
+    attempt: int = 0
+
+
+def parse_initiated(
+    data: Mapping[str, Any], received_at: datetime, watch_for: Mapping[str, timedelta]
+) -> PaymentInitiated:
+    """Return the message that `data` describes; `watch_for` holds the known gateways.
+
+    Raises InvalidField, naming the first field that is wrong.
+    """
+    gateway = _gateway(data.get("gateway"), watch_for)
+    initiated_at = _time(data, "initiated_at") or received_at
+    initiated_at = min(initiated_at, received_at)
+    expires_at = _time(data, "expires_at")
+    if expires_at is not None and expires_at > received_at + LONGEST_WATCH:
+        raise InvalidField("expires_at", "is too far away", f"{LONGEST_WATCH.days} days at most")
+    return PaymentInitiated(
+        payment_id=check_id(data.get("payment_id"), "payment_id"),
+        order_id=check_id(data.get("order_id"), "order_id"),
+        gateway=gateway,
+        amount=check_amount(data.get("amount")),
+        currency=check_currency(data.get("currency")),
+        gateway_ref=_gateway_ref(data.get("gateway_ref")),
+        initiated_at=initiated_at,
+        expires_at=expires_at or initiated_at + watch_for[gateway],
+        expires_given=expires_at is not None,
+    )
+
+
+def parse_acknowledged(data: Mapping[str, Any]) -> OrderAcknowledged:
+    """Return the message that `data` describes, else raise InvalidField."""
+    return OrderAcknowledged(
+        order_id=check_id(data.get("order_id"), "order_id"),
+        payment_id=check_id(data.get("payment_id"), "payment_id"),
+    )
+
+
+def parse_cancelled(data: Mapping[str, Any]) -> OrderCancelled:
+    """Return the message that `data` describes, else raise InvalidField."""
+    return OrderCancelled(order_id=check_id(data.get("order_id"), "order_id"))
+
+
+def _gateway(value: object, known: Mapping[str, timedelta]) -> str:
+    name = check_id(value, "gateway")
+    if name not in known:
+        raise InvalidField("gateway", f"{name!r} is not configured", ", ".join(sorted(known)))
+    return name
+
+
+def _gateway_ref(value: object) -> str | None:
+    if value is None:
+        return None
+    if type(value) is not str or not 1 <= len(value) <= 255 or not value.isprintable():
+        raise InvalidField("gateway_ref", "is not usable", "printable text of 1 to 255 characters")
+    return value
+
+
+def _time(data: Mapping[str, Any], field: str) -> datetime | None:
+    value = data.get(field)
+    return None if value is None else parse_time(value, field)

@@ -1,0 +1,41 @@
+"""An order: what is paid, once."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from payonce.domain.errors import IllegalTransition
+
+
+class OrderStatus(StrEnum):
+    """Where an order stands; PAID and CANCELLED are last words."""
+
+    OPEN = "OPEN"
+    PAID = "PAID"
+    CANCELLED = "CANCELLED"
+
+
+TRANSITIONS: frozenset[tuple[OrderStatus, OrderStatus]] = frozenset(
+    {
+        (OrderStatus.OPEN, OrderStatus.PAID),
+        (OrderStatus.OPEN, OrderStatus.CANCELLED),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order's row. `amount` and `currency` are fixed by its first registered payment."""
+
+    order_id: str
+    status: OrderStatus
+    amount: int | None
+    currency: str | None
+    settled_by: str | None
+    version: int
+
+
+def move(before: OrderStatus, after: OrderStatus) -> OrderStatus:
+    """Return `after` if the table holds the step, else raise IllegalTransition."""
+    if (before, after) not in TRANSITIONS:
+        raise IllegalTransition("order", before, after)
+    return after

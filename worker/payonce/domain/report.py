@@ -1,0 +1,50 @@
+"""What a gateway said of a payment, wherever its word came from."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """A gateway's word in our terms; UNKNOWN is an answer too."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CLOSED = "closed"
+    NOT_FOUND = "not-found"
+    UNKNOWN = "unknown"
+
+
+class Source(StrEnum):
+    """Where a report came from."""
+
+    POLL = "poll"
+    WEBHOOK = "webhook"
+    CLOSE = "close"
+    SWEEP = "sweep"
+
+
+DEFINITE = frozenset({Outcome.SUCCEEDED, Outcome.FAILED, Outcome.CLOSED})
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayReport:
+    """One answer about one payment, in minor units.
+
+    `refunded` is what went back already; `retry_after_s` is how long the gateway asks to be spared.
+    """
+
+    outcome: Outcome
+    gateway_ref: str | None = None
+    amount: int | None = None
+    currency: str | None = None
+    paid_at: datetime | None = None
+    refunded: int = 0
+    reason: str = ""
+    retry_after_s: float | None = None
+
+    @property
+    def is_definite(self) -> bool:
+        """Say whether the gateway committed itself."""
+        return self.outcome in DEFINITE

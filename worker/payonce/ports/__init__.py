@@ -1,0 +1,1 @@
+"""The narrow protocols through which handlers reach the world."""

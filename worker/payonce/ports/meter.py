@@ -1,0 +1,47 @@
+"""What is counted."""
+
+from typing import Protocol
+
+
+class Meter(Protocol):
+    """Takes measurements; never raises, never waits."""
+
+    def payment_registered(self, gateway: str, outcome: str) -> None:
+        """Count a registration."""
+        ...
+
+    def payment_decided(self, gateway: str, verdict: str, source: str) -> None:
+        """Count a decision."""
+        ...
+
+    def poll_started(self, gateway: str, lateness_s: float) -> None:
+        """Observe how long after its due time a poll came to its turn."""
+        ...
+
+    def poll_dropped(self, gateway: str, reason: str) -> None:
+        """Count a poll that did not ask the gateway."""
+        ...
+
+    def event_published(self, event_type: str, age_s: float) -> None:
+        """Observe the time from the occurrence to the broker's confirmation."""
+        ...
+
+    def success_announced(self, delay_s: float) -> None:
+        """Observe the time from paid (the gateway's word) to the confirmed event."""
+        ...
+
+    def gateway_asked(self, gateway: str, call: str, outcome: str, seconds: float) -> None:
+        """Observe one call to a gateway."""
+        ...
+
+    def payment_revived(self, gateway: str) -> None:
+        """Count a payment that the sweeper took up again."""
+        ...
+
+    def message_parked(self, queue: str) -> None:
+        """Count a message that was put aside for a person."""
+        ...
+
+    def server_away(self, server: str) -> None:
+        """Count a failed use of a server."""
+        ...

@@ -1,0 +1,206 @@
+"""The truth, as each handler needs it. Every method is one transaction and may raise Unavailable."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from payonce.domain.decide import Facts
+from payonce.domain.effects import Effects
+from payonce.domain.events import EventType
+from payonce.domain.messages import OrderAcknowledged, PaymentInitiated
+from payonce.domain.order import Order
+from payonce.domain.payment import Payment, PaymentStatus
+
+
+class RegisterOutcome(StrEnum):
+    """What became of a registration."""
+
+    NEW = "new"
+    SAME = "same"
+    CONFLICT = "conflict"
+    REF_TAKEN = "ref-taken"
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A payment to register and when the sweeper shall look after it."""
+
+    message: PaymentInitiated
+    revive_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """The payment and order as they stand now; on CONFLICT and REF_TAKEN `detail` says of what.
+
+    `payment` is None only on REF_TAKEN.
+    """
+
+    outcome: RegisterOutcome
+    payment: Payment | None
+    order: Order
+    detail: str = ""
+
+
+class Registrar(Protocol):
+    """Writes down payments that were initiated."""
+
+    async def register(self, wanted: Sequence[Registration]) -> list[Registered]:
+        """Lock the orders, insert the payments, in one transaction; one result for each, in order.
+
+        The first payment of an order fixes its amount and currency. A repeat fills absent fields.
+        The same payment_id twice in one call is a NEW and a SAME.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A payment whose rows shall be locked, and the gateway's id that was reported for it."""
+
+    payment_id: str
+    reported_ref: str | None
+
+
+Judge = Callable[[Mapping[str, Facts]], Sequence[Effects]]
+"""Pure: locked facts by payment_id (unknown payments are absent) -> what to write, in order."""
+
+
+class Ledger(Protocol):
+    """Where everything meets: lock, decide, apply."""
+
+    async def settle(self, wanted: Sequence[Wanted], judge: Judge) -> None:
+        """Lock the payments and their orders (in order of order_id), call `judge`, write, commit.
+
+        Serialization failures and deadlocks are retried, `judge` is called again then. Raises
+        Unavailable also where the commit's outcome is unknown: settling again is harmless.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WatchState:
+    """How far Postgres knows a watch to be."""
+
+    status: PaymentStatus
+    unresolved: bool
+    epoch: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """A poll of the repeating tail that has scheduled its successor."""
+
+    payment_id: str
+    epoch: int
+    step: int
+    revive_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Revival:
+    """A revived payment's new epoch and when the sweeper looks at it next (None: never)."""
+
+    payment_id: str
+    epoch: int
+    revive_at: datetime | None
+
+
+class Watches(Protocol):
+    """Signs of life of the watches in their repeating tail, and the search for dead ones."""
+
+    async def watch_states(self, payment_ids: Sequence[str]) -> list[WatchState | None]:
+        """Return each payment's state, None where unknown, in order."""
+        ...
+
+    async def record_steps(self, steps: Sequence[StepDone]) -> list[bool]:
+        """Record each step of its epoch; False where that epoch or step is history already."""
+        ...
+
+    async def revive(
+        self, now: datetime, limit: int, plan: Callable[[Sequence[Payment]], Sequence[Revival]]
+    ) -> list[Payment]:
+        """Lock up to `limit` payments whose revive_at has passed (those locked elsewhere skipped),
+        write what the pure `plan` returns for them, and return them with their new epochs.
+        """
+        ...
+
+
+class AcknowledgeOutcome(StrEnum):
+    """What became of an acknowledgement."""
+
+    ACKNOWLEDGED = "acknowledged"
+    ALREADY = "already"
+    NOT_THE_WINNER = "not-the-winner"
+    UNKNOWN_ORDER = "unknown-order"
+
+
+class Orders(Protocol):
+    """What the shop says of its orders."""
+
+    async def acknowledge(
+        self, messages: Sequence[OrderAcknowledged], now: datetime
+    ) -> list[AcknowledgeOutcome]:
+        """Note that the order service booked the settling payment; one outcome each, in order.
+
+        Removes the order's payment.succeeded from the outbox.
+        """
+        ...
+
+    async def cancel(self, order_id: str, now: datetime) -> list[Payment]:
+        """Cancel an OPEN or unknown order; return its unfinished payments. PAID: nothing changes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """An event that waits to be published; `attempts` counts the claims before this one."""
+
+    event_id: str
+    type: EventType
+    order_id: str
+    occurred_at: datetime
+    data: Mapping[str, Any]
+    traceparent: str | None
+    attempts: int
+
+
+class Outbox(Protocol):
+    """Events that were committed with the state they tell of."""
+
+    async def delete_events(self, event_ids: Sequence[str]) -> list[None]:
+        """Forget events that were published; one None each."""
+        ...
+
+    async def claim_events(
+        self, now: datetime, older_than: datetime, until: datetime, limit: int
+    ) -> list[OutboxRow]:
+        """Lease up to `limit` events, oldest first, that were written before `older_than` and are
+        not leased past `now`; others skip them until `until`.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits, for the metrics; ages are of the oldest, None where nothing waits."""
+
+    outbox_events: int
+    outbox_oldest_at: datetime | None
+    unresolved: int
+    unresolved_oldest_at: datetime | None
+    mismatched: int
+    unacknowledged: int
+    unacknowledged_oldest_at: datetime | None
+    refunds_held: int
+
+
+class Overview(Protocol):
+    """Counts for the metrics."""
+
+    async def backlog(self) -> Backlog:
+        """Return what waits."""
+        ...
