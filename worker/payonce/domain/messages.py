@@ -9,7 +9,8 @@ from typing import Any
 from payonce.domain.errors import InvalidField
 from payonce.domain.ids import check_id
 from payonce.domain.money import check_amount, check_currency
-from payonce.domain.times import parse_time
+from payonce.domain.payment import Payment
+from payonce.domain.times import parse_time, to_ms
 
 MAX_POLLS_CARRIED = 12
 """A poll message carries the latest answers of its watch, not all of them."""
@@ -93,8 +94,41 @@ class CloseDue:
     attempt: int = 0
 
 
+def poll_of(payment: Payment, step: int, due_ms: int, mode: Mode = Mode.WATCH) -> PollDue:
+    """Return the poll of a payment's row that is due at `due_ms`."""
+    return PollDue(
+        payment_id=payment.payment_id,
+        order_id=payment.order_id,
+        gateway=payment.gateway,
+        amount=payment.amount,
+        currency=payment.currency,
+        step=step,
+        due_ms=due_ms,
+        expires_ms=to_ms(payment.expires_at),
+        epoch=payment.epoch,
+        gateway_ref=payment.gateway_ref,
+        mode=mode,
+    )
+
+
+def close_of(payment: Payment, reason: str) -> CloseDue:
+    """Return the order to close a payment at its gateway."""
+    return CloseDue(
+        payment_id=payment.payment_id,
+        order_id=payment.order_id,
+        gateway=payment.gateway,
+        amount=payment.amount,
+        currency=payment.currency,
+        reason=reason,
+        gateway_ref=payment.gateway_ref,
+    )
+
+
 def parse_initiated(
-    data: Mapping[str, Any], received_at: datetime, watch_for: Mapping[str, timedelta]
+    data: Mapping[str, Any],
+    received_at: datetime,
+    watch_for: Mapping[str, timedelta],
+    traceparent: str | None = None,
 ) -> PaymentInitiated:
     """Return the message that `data` describes; `watch_for` holds the known gateways.
 
@@ -116,6 +150,7 @@ def parse_initiated(
         initiated_at=initiated_at,
         expires_at=expires_at or initiated_at + watch_for[gateway],
         expires_given=expires_at is not None,
+        traceparent=traceparent,
     )
 
 

@@ -1,0 +1,82 @@
+"""The sweeper: takes up every payment that shows no life. A net, not the engine."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+import structlog
+
+from payonce.domain.ladder import UNRECORDED_STEPS
+from payonce.domain.messages import Mode, PollDue, poll_of
+from payonce.domain.payment import UNFINISHED, Payment
+from payonce.domain.times import to_ms
+from payonce.domain.watch import revive_after_revival
+from payonce.looping import repeat
+from payonce.ports.bus import Timer
+from payonce.ports.clock import Clock
+from payonce.ports.gateway import Gateways
+from payonce.ports.meter import Meter
+from payonce.ports.store import Revival, Watches
+
+log = structlog.get_logger(__name__)
+
+BATCH = 500
+
+
+class Sweeper:
+    """Finds payments whose time to be looked after has passed and polls them at once."""
+
+    def __init__(  # noqa: PLR0913 - the net spans truth, timer and gateways
+        self,
+        watches: Watches,
+        timer: Timer,
+        gateways: Gateways,
+        every: timedelta,
+        clock: Clock,
+        meter: Meter,
+    ) -> None:
+        self._watches = watches
+        self._timer = timer
+        self._gateways = gateways
+        self._every = every
+        self._clock = clock
+        self._meter = meter
+
+    async def run(self) -> None:
+        """Sweep for ever."""
+        await repeat("sweeper", self.run_once, self._every, self._clock)
+
+    async def run_once(self) -> bool:
+        """Revive one batch; True where it was full."""
+        now = self._clock.now()
+        revived = await self._watches.revive(now, BATCH, self._plan)
+        await asyncio.gather(*(self._poll_now(payment) for payment in revived))
+        if revived:
+            log.info("payments.revived", payments=len(revived))
+        return len(revived) == BATCH
+
+    def _plan(self, payments: Sequence[Payment]) -> list[Revival]:
+        now = self._clock.now()
+        return [
+            Revival(
+                payment.payment_id,
+                payment.epoch + 1,
+                revive_after_revival(payment, now, self._gateways[payment.gateway].terms),
+            )
+            for payment in payments
+        ]
+
+    async def _poll_now(self, payment: Payment) -> None:
+        self._meter.payment_revived(payment.gateway)
+        await self._timer.poll_after(0, revived_poll(payment, to_ms(self._clock.now())))
+
+
+def revived_poll(payment: Payment, now_ms: int) -> PollDue:
+    """Return the poll that takes a payment up again.
+
+    A dead watch goes on in its repeating tail, where Postgres hears of every step; an unresolved,
+    failed or closed payment is asked once.
+    """
+    if payment.status in UNFINISHED and not payment.unresolved:
+        return poll_of(payment, max(payment.step + 1, UNRECORDED_STEPS - 1), now_ms)
+    return poll_of(payment, payment.step, now_ms, Mode.ONCE)
