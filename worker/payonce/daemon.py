@@ -21,11 +21,16 @@ EXIT_FAILED = 1
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One thing that runs for ever. `drain` finishes what is in hand and returns."""
+    """One thing that runs for ever. `drain` finishes what is in hand and returns.
+
+    Services of one `phase` drain together, after all those of lower phases: what others still need
+    goes last.
+    """
 
     name: str
     run: Callable[[], Awaitable[None]]
-    drain: Callable[[], Awaitable[None]] | None = None
+    drain: Callable[[], Awaitable[object]] | None = None
+    phase: int = 0
 
 
 class Daemon:
@@ -51,18 +56,22 @@ class Daemon:
 
     async def _drain(self, tasks: "dict[asyncio.Task[None], Service]") -> None:
         log.info("daemon.draining", within_s=self._drain_s)
-        drains = [one.drain() for one in tasks.values() if one.drain]
         try:
             async with asyncio.timeout(self._drain_s):
-                problems = await asyncio.gather(*drains, return_exceptions=True)
-            for problem in problems:
-                if isinstance(problem, BaseException):
-                    log.error("drain.failed", reason=repr(problem))
+                for phase in sorted({one.phase for one in tasks.values()}):
+                    await _drain_phase([one for one in tasks.values() if one.phase == phase])
         except TimeoutError:
             log.warning("drain.cut_off", after_s=self._drain_s)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _drain_phase(services: Sequence[Service]) -> None:
+    drains = [one.drain() for one in services if one.drain]
+    for problem in await asyncio.gather(*drains, return_exceptions=True):
+        if isinstance(problem, BaseException):
+            log.error("drain.failed", reason=repr(problem))
 
 
 async def _forever(service: Service) -> None:
