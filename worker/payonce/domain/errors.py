@@ -101,6 +101,20 @@ class BadSettings(PayonceError):
 
 
 @dataclass
+class BrokerConflict(PayonceError):
+    """A queue or exchange exists on the broker, but not as payonce needs it."""
+
+    name: str
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"rabbitmq holds {self.name} with other arguments: {self.problem}; "
+            "stop its users, let it drain, delete it, and start again"
+        )
+
+
+@dataclass
 class MigrationFailed(PayonceError):
     """The database schema cannot be brought to, or is not at, what this version needs."""
 

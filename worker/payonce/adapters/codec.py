@@ -1,0 +1,173 @@
+"""Bytes on the bus and what they mean."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from payonce.domain.errors import InvalidField
+from payonce.domain.events import Event
+from payonce.domain.messages import CloseDue, PollDue
+from payonce.domain.times import format_time
+
+JSON = "application/json"
+CLOUDEVENT = "application/cloudevents+json"
+SOURCE = "/payonce"
+MAX_BODY_BYTES = 65_536
+
+_LONGEST_TRACEPARENT = 512
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
+_FIELD = re.compile(r"`\$\.?([^`]*)`")
+_MISSING = re.compile(r"missing required field `([^`]+)`")
+
+_encoder = msgspec.json.Encoder()
+_poll_decoder = msgspec.json.Decoder(PollDue)
+_close_decoder = msgspec.json.Decoder(CloseDue)
+_any_decoder = msgspec.json.Decoder()
+
+Due = TypeVar("Due")
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A message from outside: its data, and the trace that it belongs to."""
+
+    data: Mapping[str, Any]
+    traceparent: str | None
+
+
+def encode_poll(message: PollDue) -> bytes:
+    """Return `message` as JSON."""
+    return _encoder.encode(message)
+
+
+def decode_poll(body: bytes) -> PollDue:
+    """Return the poll in `body`, else raise InvalidField."""
+    message = _decode_due(_poll_decoder, body)
+    if message.step < 0 or message.epoch < 0:
+        raise InvalidField("step", "is negative", "a step and an epoch from 0")
+    return message
+
+
+def encode_close(message: CloseDue) -> bytes:
+    """Return `message` as JSON."""
+    return _encoder.encode(message)
+
+
+def decode_close(body: bytes) -> CloseDue:
+    """Return the close in `body`, else raise InvalidField."""
+    return _decode_due(_close_decoder, body)
+
+
+def encode_event(event: Event) -> bytes:
+    """Return `event` as a CloudEvent 1.0 in structured JSON."""
+    return encode_cloudevent(
+        event_id=event.event_id,
+        event_type=event.type.value,
+        subject=event.order_id,
+        time=format_time(event.occurred_at),
+        data=event.data,
+        traceparent=event.traceparent,
+    )
+
+
+def encode_cloudevent(  # noqa: PLR0913 - the attributes of a CloudEvent
+    *,
+    event_id: str,
+    event_type: str,
+    subject: str,
+    time: str,
+    data: Mapping[str, Any],
+    source: str = SOURCE,
+    traceparent: str | None = None,
+) -> bytes:
+    """Return a CloudEvent 1.0 in structured JSON; `time` is RFC 3339."""
+    envelope: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": source,
+        "type": event_type,
+        "subject": subject,
+        "time": time,
+        "datacontenttype": JSON,
+    }
+    if traceparent is not None:
+        envelope["traceparent"] = traceparent
+    envelope["data"] = dict(data)
+    return _encoder.encode(envelope)
+
+
+def decode_inbound(body: bytes, content_type: str | None, expected_type: str) -> Inbound:
+    """Return the data of a CloudEvent of `expected_type`, or of a bare JSON object.
+
+    The content type tells which of the two it is; where it is missing, the shape does. A malformed
+    traceparent is ignored, as W3C Trace Context asks. Raises InvalidField.
+    """
+    kind = None if not content_type else content_type.partition(";")[0].strip().lower()
+    if kind not in {None, JSON, CLOUDEVENT}:
+        allowed = f"{CLOUDEVENT}, {JSON}"
+        raise InvalidField("content_type", f"{kind[:80]!r} is not understood", allowed)
+    message = decode_object(body)
+    if kind == CLOUDEVENT or (kind is None and "specversion" in message):
+        return _open_envelope(message, expected_type)
+    return Inbound(message, None)
+
+
+def decode_object(body: bytes) -> Mapping[str, Any]:
+    """Return the JSON object in `body`, at most 64 KiB, else raise InvalidField."""
+    _check_size(body)
+    try:
+        message = _any_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidField("body", _reason(error), "a JSON object in UTF-8") from None
+    if not isinstance(message, dict):
+        raise InvalidField("body", f"is a {type(message).__name__}", "a JSON object")
+    return message
+
+
+def check_traceparent(value: object) -> str | None:
+    """Return `value` if it is a W3C traceparent, else None."""
+    if type(value) is not str or len(value) > _LONGEST_TRACEPARENT:
+        return None
+    match = _TRACEPARENT.fullmatch(value)
+    if match is None:
+        return None
+    version, trace_id, parent_id, more = match.groups()
+    if version == "ff" or (version == "00" and more is not None):
+        return None
+    return value if int(trace_id, 16) and int(parent_id, 16) else None
+
+
+def _open_envelope(message: Mapping[str, Any], expected_type: str) -> Inbound:
+    if message.get("specversion") != "1.0":
+        raise InvalidField("specversion", f"{message.get('specversion')!r:.80}", "1.0")
+    if message.get("type") != expected_type:
+        raise InvalidField("type", f"{message.get('type')!r:.80}", expected_type)
+    data = message.get("data")
+    if not isinstance(data, dict):
+        raise InvalidField("data", "is missing or not an object", "a JSON object")
+    return Inbound(data, check_traceparent(message.get("traceparent")))
+
+
+def _decode_due(decoder: "msgspec.json.Decoder[Due]", body: bytes) -> Due:
+    _check_size(body)
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidField(_field(str(error)), _reason(error), "what payonce sent") from None
+
+
+def _check_size(body: bytes) -> None:
+    if len(body) > MAX_BODY_BYTES:
+        raise InvalidField("body", f"has {len(body)} bytes", f"at most {MAX_BODY_BYTES}")
+
+
+def _field(problem: str) -> str:
+    match = _FIELD.search(problem) or _MISSING.search(problem)
+    return match.group(1) if match and match.group(1) else "body"
+
+
+def _reason(error: Exception) -> str:
+    return "is nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]

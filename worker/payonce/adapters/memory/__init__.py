@@ -1,0 +1,1 @@
+"""Stand-ins that live in this process alone: for tests and for the embedded demo."""

@@ -1,0 +1,1 @@
+"""RabbitMQ: topology as data, connections, confirmed publishing, consuming with owned tasks."""

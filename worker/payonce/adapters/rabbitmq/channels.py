@@ -1,0 +1,56 @@
+"""One channel after the other, for as long as its owner wants."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from payonce.adapters.backoff import Backoff
+from payonce.adapters.rabbitmq.connection import BrokerConnection
+from payonce.adapters.rabbitmq.errors import as_unavailable
+from payonce.adapters.rabbitmq.transport import HotChannel
+from payonce.domain.errors import Unavailable
+
+log = structlog.get_logger(__name__)
+
+REOPEN_LEAST_S, REOPEN_MOST_S = 0.1, 5.0
+_CLOSE_TIMEOUT_S = 5.0
+
+Serve = Callable[[HotChannel], Awaitable[None]]
+
+
+async def keep_channel(
+    connection: BrokerConnection, purpose: str, serve: Serve, *, confirms: bool
+) -> None:
+    """Open a channel, let `serve` use it until it is gone, for ever.
+
+    A channel that dies on a living connection lacks something on the broker (a queue was deleted),
+    so the topology is declared again before the next one. Raises BrokerConflict.
+    """
+    backoff = Backoff(REOPEN_LEAST_S, REOPEN_MOST_S)
+    while True:
+        link = await connection.link()
+        try:
+            channel = await link.open_channel(confirms=confirms)
+            opened_at = asyncio.get_running_loop().time()
+            await serve(channel)
+            if asyncio.get_running_loop().time() - opened_at > REOPEN_MOST_S:
+                backoff.reset()
+            log.warning("channel.lost", purpose=purpose, connected=link.is_open)
+            if link.is_open:
+                await asyncio.sleep(backoff.next_s())
+                await connection.prepare()
+        except Unavailable as error:
+            log.warning("channel.failed", purpose=purpose, reason=str(error))
+            await asyncio.sleep(backoff.next_s())
+
+
+async def close_channel(connection: BrokerConnection, channel: HotChannel) -> None:
+    """Close a channel after what is unsent; quietly, since it may be gone already."""
+    channel.flush()
+    try:
+        with as_unavailable(connection.server):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await channel.rare.close()
+    except Unavailable as error:
+        log.info("channel.close_failed", reason=str(error))

@@ -1,0 +1,183 @@
+"""Brings the topology onto the broker, on plain connections of its own."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import aio_pika
+import aiormq.abc
+import structlog
+from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
+
+from payonce.adapters.rabbitmq.errors import as_unavailable
+from payonce.adapters.rabbitmq.topology import Binding, Topology, delay_binding, delay_queue_name
+from payonce.domain.errors import BrokerConflict
+
+log = structlog.get_logger(__name__)
+
+TIMEOUT_S = 15.0
+KEEP_RETIRED = timedelta(minutes=10)
+_NAMED = re.compile(r"for (?:queue|exchange) '([^']+)'")
+
+MessageCount = Callable[[str], Awaitable[int | None]]
+"""Messages in a queue by name, those on their way to a dead-letter target included; None: no queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetiredDelay:
+    """A delay queue whose wait no ladder holds any more, and since when."""
+
+    dest: str
+    wait_ms: int
+    retired_at: datetime
+
+
+class Declarer:
+    """Declares one topology; calls at the same time share one run."""
+
+    def __init__(self, url: str, topology: Topology) -> None:
+        self._url = url
+        self._topology = topology
+        self._running: asyncio.Task[None] | None = None
+
+    async def __call__(self) -> None:
+        """Declare what is missing. Raises Unavailable, BrokerConflict."""
+        if self._running is None:
+            self._running = asyncio.ensure_future(declare(self._url, self._topology))
+            self._running.add_done_callback(self._on_done)
+        await asyncio.shield(self._running)
+
+    def _on_done(self, task: "asyncio.Task[None]") -> None:
+        self._running = None
+        if not task.cancelled():
+            task.exception()
+
+
+async def declare(url: str, topology: Topology) -> None:
+    """Declare exchanges, queues and bindings; what is there already stays as it is.
+
+    Raises BrokerConflict where something is there with other arguments, Unavailable.
+    """
+    async with plain_channel(url) as channel:
+        try:
+            await _declare(channel, topology)
+        except ChannelPreconditionFailed as error:
+            raise _conflict(error) from None
+
+
+async def unbind_delay(url: str, dest: str, wait_ms: int) -> None:
+    """Take a wait out of use: nothing new comes to its queue, what lies there comes due as ever."""
+    binding = delay_binding(dest, wait_ms)
+    async with plain_channel(url) as channel:
+        try:
+            await channel.queue_declare(binding.queue, passive=True)
+            await channel.queue_unbind(binding.queue, binding.exchange, binding.routing_key)
+        except ChannelNotFoundEntity:
+            return
+    log.info("delay.retired", queue=binding.queue)
+
+
+async def delete_drained(
+    url: str,
+    retired: Sequence[RetiredDelay],
+    now: datetime,
+    messages: MessageCount | None = None,
+) -> list[RetiredDelay]:
+    """Delete retired delay queues that are empty for sure; return those that are gone now.
+
+    `messages` (the management API's count) tells it at once. Over AMQP only the ready messages can
+    be seen, not those that wait for their dead-letter target; so without it a queue is kept until
+    its wait and 10 more minutes have passed since it was retired.
+    """
+    gone = []
+    for delay in retired:
+        name = delay_queue_name(delay.dest, delay.wait_ms)
+        if messages is None:
+            drained = _is_old(delay, now) and await ready_messages(url, name) in {0, None}
+        else:
+            drained = await messages(name) in {0, None}
+        if drained:
+            await delete_queue(url, name)
+            gone.append(delay)
+    return gone
+
+
+async def delete_queue(url: str, name: str) -> None:
+    """Delete a queue; one that is not there is fine.
+
+    `if_unused` and `if_empty` stay off: quorum queues refuse them and the broker closes the
+    whole connection.
+    """
+    async with plain_channel(url) as channel:
+        await channel.queue_delete(name)
+    log.info("queue.deleted", queue=name)
+
+
+async def ready_messages(url: str, name: str) -> int | None:
+    """Return how many messages of a queue wait for a consumer; None where there is no queue."""
+    return (await queue_depths(url, [name]))[name]
+
+
+async def queue_depths(url: str, names: Iterable[str]) -> dict[str, int | None]:
+    """Return the ready messages of each queue; None where there is no such queue."""
+    depths: dict[str, int | None] = {}
+    async with plain_connection(url) as connection:
+        for name in names:
+            # A passive declare of a missing queue closes its channel, so each has its own.
+            channel = await (await connection.channel()).get_underlay_channel()
+            try:
+                depths[name] = (await channel.queue_declare(name, passive=True)).message_count
+                await channel.close()
+            except ChannelNotFoundEntity:
+                depths[name] = None
+    return depths
+
+
+@asynccontextmanager
+async def plain_connection(url: str) -> AsyncIterator[aio_pika.abc.AbstractConnection]:
+    """Open a connection for one piece of work. Raises Unavailable."""
+    with as_unavailable(url):
+        async with asyncio.timeout(TIMEOUT_S):
+            connection = await aio_pika.connect(url)
+            try:
+                yield connection
+            finally:
+                await connection.close()
+
+
+@asynccontextmanager
+async def plain_channel(url: str) -> AsyncIterator[aiormq.abc.AbstractChannel]:
+    """Open a connection and a channel for one piece of work. Raises Unavailable."""
+    async with plain_connection(url) as connection:
+        yield await (await connection.channel()).get_underlay_channel()
+
+
+async def _declare(channel: aiormq.abc.AbstractChannel, topology: Topology) -> None:
+    for exchange in topology.exchanges:
+        await channel.exchange_declare(
+            exchange.name,
+            exchange_type=exchange.kind,
+            durable=True,
+            arguments=dict(exchange.arguments),
+        )
+    for queue in topology.queues:
+        await channel.queue_declare(queue.name, durable=True, arguments=dict(queue.arguments))
+    for binding in topology.bindings:
+        await _bind(channel, binding)
+
+
+async def _bind(channel: aiormq.abc.AbstractChannel, binding: Binding) -> None:
+    await channel.queue_bind(binding.queue, binding.exchange, binding.routing_key)
+
+
+def _conflict(error: ChannelPreconditionFailed) -> BrokerConflict:
+    text = " ".join(str(error).split())
+    named = _NAMED.search(text)
+    return BrokerConflict(named.group(1) if named else "a queue or exchange", text[:300])
+
+
+def _is_old(delay: RetiredDelay, now: datetime) -> bool:
+    return now - delay.retired_at >= timedelta(milliseconds=delay.wait_ms) + KEEP_RETIRED

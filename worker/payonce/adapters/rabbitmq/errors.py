@@ -1,0 +1,42 @@
+"""The one place where the broker client's errors become payonce's."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import aiormq.exceptions
+from yarl import URL
+
+from payonce.domain.errors import Unavailable
+
+SERVER = "rabbitmq"
+
+
+@contextmanager
+def as_unavailable(url: str) -> Iterator[None]:
+    """Raise Unavailable, naming the server without its password, where the broker cannot be used.
+
+    The client library ends calls on a lost connection with a CancelledError that nobody asked for.
+    """
+    try:
+        yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise Unavailable(SERVER, f"{shown(url)}: connection lost") from None
+    except (aiormq.exceptions.AMQPError, OSError, TimeoutError, RuntimeError) as error:
+        raise Unavailable(SERVER, f"{shown(url)}: {describe(error)}") from error
+
+
+def shown(url: str) -> str:
+    """Return host, port and virtual host of an AMQP URL: what may stand in logs."""
+    parts = URL(url)
+    port = parts.port or (5671 if parts.scheme == "amqps" else 5672)
+    return f"{parts.host}:{port}{parts.path or '/'}"
+
+
+def describe(error: BaseException) -> str:
+    """Return one line about `error`."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__} {text}"[:300].strip()
