@@ -1,0 +1,1 @@
+"""What tests and ./dev share: private servers, processes, waiting."""

@@ -1,0 +1,217 @@
+"""A private RabbitMQ, with its own port mapper, node name and management API."""
+
+import base64
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+from tests.support import ports
+from tests.support.process import Mark, end, launch, send
+
+_USER = base64.b64encode(b"guest:guest").decode()
+
+
+class RabbitMQ:
+    """One broker on ports of its own; restarted, it keeps its data and ports."""
+
+    def __init__(
+        self, folder: Path, chosen: "dict[str, int]", *, management: bool = True
+    ) -> None:
+        self.folder = folder
+        self.ports = chosen
+        self.port = chosen["amqp"]
+        self.mark: Mark | None = None
+        self.epmd: Mark | None = None
+        self._bin = find_rabbitmq()
+        self._management = management
+
+    @property
+    def url(self) -> str:
+        """The URL of the default virtual host."""
+        return self.url_of("%2F")
+
+    @property
+    def management_url(self) -> str:
+        """The URL of the management API."""
+        return f"http://guest:guest@{ports.HOST}:{self.ports['management']}"
+
+    def url_of(self, vhost: str) -> str:
+        """Return the URL of a virtual host."""
+        return f"amqp://guest:guest@{ports.HOST}:{self.port}/{vhost}"
+
+    def start(self) -> None:
+        """Start, on the same data as before where there is some."""
+        self.launch()
+        self.wait_ready()
+
+    def launch(self) -> None:
+        """Begin to start."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._write_configuration()
+        log = self.folder / "out.log"
+        if self.epmd is None or not self.epmd.alive():
+            epmd = [_find_epmd(), "-port", str(self.ports["epmd"]), "-address", ports.HOST]
+            self.epmd = launch(epmd, log)
+            ports.wait_open(self.ports["epmd"], 10, "epmd")
+        command = [f"{self._bin}/rabbitmq-server"]
+        self.mark = launch(command, log, self._environment(), str(self.folder))
+
+    def wait_ready(self, timeout_s: float = 90) -> None:
+        """Return once the broker speaks AMQP and, where it is on, the management API answers."""
+        until = time.monotonic() + timeout_s
+        while not (_speaks_amqp(self.port) and self._management_answers()):
+            if self.mark is None or not self.mark.alive() or time.monotonic() > until:
+                raise TimeoutError(f"rabbitmq did not start; see {self.folder}/out.log")
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """Stop the broker and its port mapper."""
+        self._end(signal.SIGTERM)
+        if self.epmd:
+            end(self.epmd, signal.SIGKILL, 5)
+            self.epmd = None
+
+    def kill(self) -> None:
+        """End as by a power cut; `start` brings it back."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Freeze, connections and all."""
+        if self.mark:
+            send(self.mark, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Thaw."""
+        if self.mark:
+            send(self.mark, signal.SIGCONT)
+
+    def fresh_vhost(self, name: str) -> str:
+        """Create a virtual host anew and return its URL."""
+        self.api("DELETE", f"/api/vhosts/{name}", missing_ok=True)
+        self.api("PUT", f"/api/vhosts/{name}")
+        self.api(
+            "PUT",
+            f"/api/permissions/{name}/guest",
+            {"configure": ".*", "write": ".*", "read": ".*"},
+        )
+        return self.url_of(name)
+
+    def delete_vhost(self, name: str) -> None:
+        """Remove a virtual host and all in it."""
+        self.api("DELETE", f"/api/vhosts/{name}", missing_ok=True)
+
+    def api(
+        self, method: str, path: str, body: object = None, *, missing_ok: bool = False
+    ) -> object:
+        """Call the management API and return its JSON answer."""
+        request = urllib.request.Request(
+            f"http://{ports.HOST}:{self.ports['management']}{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Basic {_USER}", "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                content = answer.read()
+        except urllib.error.HTTPError as error:
+            error.close()
+            if missing_ok and error.code == 404:
+                return None
+            raise
+        return json.loads(content) if content else None
+
+    def ctl(self, *arguments: str) -> str:
+        """Run rabbitmqctl and return what it printed."""
+        return subprocess.run(
+            [f"{self._bin}/rabbitmqctl", "-q", *arguments],
+            env=self._environment(),
+            cwd=self.folder,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+
+    def _management_answers(self) -> bool:
+        if not self._management:
+            return True
+        try:
+            self.api("GET", "/api/overview")
+        except OSError:
+            return False
+        return True
+
+    def _write_configuration(self) -> None:
+        plugins = "[rabbitmq_management].\n" if self._management else "[].\n"
+        (self.folder / "enabled_plugins").write_text(plugins)
+        lines = ["log.file.level = warning", "disk_free_limit.absolute = 50MB"]
+        if self._management:
+            lines += [
+                f"management.tcp.port = {self.ports['management']}",
+                f"management.tcp.ip = {ports.HOST}",
+            ]
+        (self.folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
+        (self.folder / "advanced.config").write_text("[].\n")
+
+    def _environment(self) -> dict[str, str]:
+        home = self.folder
+        return {
+            **os.environ,
+            "HOME": str(home),
+            "LC_ALL": "C.UTF-8",
+            "RABBITMQ_NODENAME": f"payonce{self.port}@localhost",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_NODE_IP_ADDRESS": ports.HOST,
+            "RABBITMQ_DIST_PORT": str(self.ports["dist"]),
+            "ERL_EPMD_PORT": str(self.ports["epmd"]),
+            "ERL_EPMD_ADDRESS": ports.HOST,
+            "RABBITMQ_MNESIA_BASE": str(home / "data"),
+            "RABBITMQ_LOG_BASE": str(home / "log"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
+            "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(home / "advanced.config"),
+            "RABBITMQ_CONF_ENV_FILE": str(home / "rabbitmq-env.conf"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        }
+
+    def _end(self, number: int) -> None:
+        if self.mark:
+            end(self.mark, number, 30)
+            self.mark = None
+
+
+def find_rabbitmq() -> Path:
+    """Return the folder of RabbitMQ's programs, else raise FileNotFoundError."""
+    for folder in (Path("/usr/lib/rabbitmq/bin"), Path("/opt/rabbitmq/sbin")):
+        if (folder / "rabbitmq-server").exists():
+            return folder
+    on_path = shutil.which("rabbitmq-server")
+    if on_path:
+        return Path(on_path).resolve().parent
+    raise FileNotFoundError("RabbitMQ is not installed: run ./dev setup")
+
+
+def chosen_ports() -> dict[str, int]:
+    """Return four free ports: amqp, dist, epmd, management."""
+    return {name: ports.free_port() for name in ("amqp", "dist", "epmd", "management")}
+
+
+def _find_epmd() -> str:
+    found = shutil.which("epmd")
+    if found is None:
+        raise FileNotFoundError("epmd is not installed: run ./dev setup")
+    return found
+
+
+def _speaks_amqp(port: int) -> bool:
+    try:
+        with socket.create_connection((ports.HOST, port), 2) as connection:
+            connection.sendall(b"AMQP\x00\x00\x09\x01")
+            return connection.recv(1) == b"\x01"
+    except OSError:
+        return False
