@@ -1,0 +1,1 @@
+"""The truth: PostgreSQL behind the ports of `payonce.ports.store`."""

@@ -1,0 +1,60 @@
+"""What the shop says of its orders."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from payonce.adapters.postgres.database import Connection, Database
+from payonce.adapters.postgres.queries import load
+from payonce.adapters.postgres.rows import columns, payment_of
+from payonce.domain.events import EventType
+from payonce.domain.ids import event_id
+from payonce.domain.messages import OrderAcknowledged
+from payonce.domain.payment import Payment
+from payonce.ports.store import AcknowledgeOutcome
+
+SQL = load("orders")
+
+
+class Orders:
+    """`payonce.ports.store.Orders` on PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def acknowledge(
+        self, messages: Sequence[OrderAcknowledged], now: datetime
+    ) -> list[AcknowledgeOutcome]:
+        """Note that the order service booked the settling payments; one statement for all."""
+        values = (
+            (order_id, payment_id, event_id(EventType.PAYMENT_SUCCEEDED, order_id))
+            for order_id, payment_id in {(one.order_id, one.payment_id) for one in messages}
+        )
+        rows = await self._database.fetch(SQL["acknowledge"], *columns(values, 3), now)
+        winners = {row["order_id"]: row["settled_by"] for row in rows}
+        told = {row["order_id"] for row in rows if row["acknowledged_at"] is not None}
+        return [_outcome(message, winners, told) for message in messages]
+
+    async def cancel(self, order_id: str, now: datetime) -> list[Payment]:
+        """Cancel an OPEN or unknown order; return the unfinished payments of a cancelled one."""
+
+        async def work(connection: Connection) -> list[Payment]:
+            await connection.execute(SQL["cancel"], order_id, now)
+            # A statement of its own: it sees what was registered while the first one waited.
+            rows = await connection.fetch(SQL["unfinished_of_cancelled"], order_id)
+            return [payment_of(row) for row in rows]
+
+        return await self._database.transact(work)
+
+
+def _outcome(
+    message: OrderAcknowledged, winners: dict[str, str | None], told: set[str]
+) -> AcknowledgeOutcome:
+    """Say what became of an acknowledgement, and count it, so that its twin comes second."""
+    if message.order_id not in winners:
+        return AcknowledgeOutcome.UNKNOWN_ORDER
+    if winners[message.order_id] != message.payment_id:
+        return AcknowledgeOutcome.NOT_THE_WINNER
+    if message.order_id in told:
+        return AcknowledgeOutcome.ALREADY
+    told.add(message.order_id)
+    return AcknowledgeOutcome.ACKNOWLEDGED

@@ -1,0 +1,22 @@
+"""Counts for the metrics."""
+
+from payonce.adapters.postgres.database import Database
+from payonce.adapters.postgres.queries import load
+from payonce.ports.store import Backlog
+
+SQL = load("overview")
+
+MAX_COUNT = 100_000
+"""Counting stops here; a metric that reads this means "at least"."""
+
+
+class Overview:
+    """`payonce.ports.store.Overview` on PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def backlog(self) -> Backlog:
+        """Return what waits; an unresolved payment is as old as the end of its watch."""
+        rows = await self._database.fetch(SQL["backlog"], MAX_COUNT)
+        return Backlog(**rows[0])

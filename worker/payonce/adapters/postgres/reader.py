@@ -1,0 +1,109 @@
+"""What people and other programs are shown: CONTRACT.md, sections 4 and 6."""
+
+import base64
+import binascii
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from asyncpg import Record
+
+from payonce.adapters.postgres.database import Connection, Database
+from payonce.adapters.postgres.queries import load
+from payonce.adapters.postgres.views import order_view, payment_view, refund_view, timeline_view
+from payonce.domain.errors import InvalidField
+from payonce.domain.times import from_ms
+
+SQL = load("reader")
+
+View = dict[str, Any]
+"""JSON: times as text, money in minor units."""
+
+MAX_LIST = 1000
+"""A page, the payments of an order and the latest lines of its timeline are cut here."""
+
+_START = (from_ms(0), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some entries of a list, oldest first, and where the next page begins; None: there is none."""
+
+    items: list[View]
+    cursor: str | None
+
+
+class Reader:
+    """Reads orders, payments and lists; writes nothing. Every method may raise Unavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def order(self, order_id: str) -> View | None:
+        """Return an order with its payments, refunds and timeline, all of one moment."""
+
+        async def work(connection: Connection) -> View | None:
+            orders = await connection.fetch(SQL["order"], order_id)
+            if not orders:
+                return None
+            payments = await connection.fetch(SQL["payments_of_order"], order_id, MAX_LIST)
+            refunds = await connection.fetch(SQL["refunds_of_order"], order_id, MAX_LIST)
+            timeline = await connection.fetch(SQL["timeline_of_order"], order_id, MAX_LIST)
+            return order_view(orders[0]) | {
+                "payments": [payment_view(row) for row in payments],
+                "refunds": [refund_view(row) for row in refunds],
+                "timeline": [timeline_view(row) for row in timeline],
+            }
+
+        return await self._database.transact(work, snapshot=True)
+
+    async def payment(self, payment_id: str) -> View | None:
+        """Return a payment."""
+        rows = await self._database.fetch(SQL["payment"], payment_id)
+        return payment_view(rows[0]) if rows else None
+
+    async def unresolved(self, limit: int = 100, cursor: str | None = None) -> Page:
+        """Return payments whose watch ended without a definite answer. Raises InvalidField."""
+        return await self._page("unresolved", "payment_id", payment_view, limit, cursor)
+
+    async def mismatched(self, limit: int = 100, cursor: str | None = None) -> Page:
+        """Return payments whose success may not settle. Raises InvalidField."""
+        return await self._page("mismatched", "payment_id", payment_view, limit, cursor)
+
+    async def unacknowledged(self, limit: int = 100, cursor: str | None = None) -> Page:
+        """Return paid orders that the order service has not booked. Raises InvalidField."""
+        return await self._page("unacknowledged", "order_id", order_view, limit, cursor)
+
+    async def watched_gateways(self) -> list[str]:
+        """Return the names of gateways that are still to be asked about a payment."""
+        rows = await self._database.fetch(SQL["watched_gateways"])
+        return [row["gateway"] for row in rows]
+
+    async def _page(
+        self, name: str, key: str, view: Callable[[Record], View], limit: int, cursor: str | None
+    ) -> Page:
+        if not 1 <= limit <= MAX_LIST:
+            raise InvalidField("limit", f"{limit} is out of range", f"1 to {MAX_LIST}")
+        at, last_id = _START if cursor is None else parse_cursor(cursor)
+        rows = await self._database.fetch(SQL[name], at, last_id, limit + 1)
+        shown = rows[:limit]
+        more = len(rows) > limit
+        following = make_cursor(shown[-1]["listed_at"], shown[-1][key]) if more else None
+        return Page([view(row) for row in shown], following)
+
+
+def make_cursor(at: datetime, last_id: str) -> str:
+    """Return an opaque word for "after this one"; microseconds are kept."""
+    text = f"{at.astimezone(UTC).isoformat()} {last_id}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def parse_cursor(cursor: str) -> tuple[datetime, str]:
+    """Return the time and id in a cursor, else raise InvalidField."""
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        at, last_id = base64.urlsafe_b64decode(padded.encode("ascii")).decode("ascii").split(" ")
+        return datetime.fromisoformat(at).astimezone(UTC), last_id
+    except (ValueError, OverflowError, binascii.Error):
+        raise InvalidField("cursor", "is not one of ours", "the cursor of a page") from None

@@ -1,0 +1,47 @@
+-- name: acknowledge
+-- Returns the orders as they were before.
+WITH locked AS MATERIALIZED (
+    SELECT o.order_id, o.settled_by, o.acknowledged_at
+    FROM orders o
+    WHERE o.order_id = ANY ($1::text[])
+    ORDER BY o.order_id
+    FOR NO KEY UPDATE
+), booked AS MATERIALIZED (
+    SELECT l.order_id, w.payment_id, w.event_id, l.acknowledged_at
+    FROM locked l
+    JOIN unnest($1::text[], $2::text[], $3::uuid[]) AS w (order_id, payment_id, event_id)
+        ON w.order_id = l.order_id AND w.payment_id = l.settled_by
+), acknowledged AS (
+    UPDATE orders o SET acknowledged_at = $4, version = o.version + 1
+    FROM booked b
+    WHERE o.order_id = b.order_id AND b.acknowledged_at IS NULL
+), noted AS (
+    INSERT INTO timeline (order_id, payment_id, at, kind)
+    SELECT order_id, payment_id, $4, 'order.acknowledged' FROM booked WHERE acknowledged_at IS NULL
+), removed AS (
+    DELETE FROM outbox WHERE event_id IN (
+        SELECT e.event_id FROM outbox e
+        WHERE e.event_id IN (SELECT event_id FROM booked)
+        ORDER BY e.event_id FOR UPDATE
+    )
+)
+SELECT order_id, settled_by, acknowledged_at FROM locked;
+
+-- name: cancel
+WITH cancelled AS (
+    INSERT INTO orders AS o (order_id, status) VALUES ($1, 'CANCELLED')
+    ON CONFLICT (order_id) DO UPDATE SET status = 'CANCELLED', version = o.version + 1
+        WHERE o.status = 'OPEN'
+    RETURNING o.order_id
+)
+INSERT INTO timeline (order_id, at, kind)
+SELECT order_id, $2, 'order.cancelled' FROM cancelled;
+
+-- name: unfinished_of_cancelled
+SELECT
+    p.payment_id, p.order_id, p.gateway, p.amount, p.currency, p.status, p.gateway_ref,
+    p.expires_at, p.epoch, p.step, p.duplicate, p.unresolved, p.mismatched, p.traceparent
+FROM payments p
+JOIN orders o ON o.order_id = p.order_id
+WHERE o.order_id = $1 AND o.status = 'CANCELLED' AND p.status IN ('CREATED', 'PENDING')
+ORDER BY p.initiated_at, p.payment_id;

@@ -1,0 +1,18 @@
+-- name: backlog
+-- Counted up to $1: beyond that the exact number no longer matters, but its price would.
+SELECT
+    (SELECT count(*) FROM (SELECT FROM outbox LIMIT $1) AS c) AS outbox_events,
+    (SELECT min(occurred_at) FROM outbox) AS outbox_oldest_at,
+    (SELECT count(*) FROM (SELECT FROM payments WHERE unresolved LIMIT $1) AS c) AS unresolved,
+    (SELECT min(expires_at) FROM payments WHERE unresolved) AS unresolved_oldest_at,
+    (SELECT count(*) FROM (
+        SELECT FROM payments WHERE mismatched IS NOT NULL LIMIT $1
+    ) AS c) AS mismatched,
+    (SELECT count(*) FROM (
+        SELECT FROM orders WHERE settled_at IS NOT NULL AND acknowledged_at IS NULL LIMIT $1
+    ) AS c) AS unacknowledged,
+    (SELECT min(settled_at) FROM orders
+        WHERE settled_at IS NOT NULL AND acknowledged_at IS NULL) AS unacknowledged_oldest_at,
+    (SELECT count(*) FROM (
+        SELECT FROM refunds WHERE status = 'HELD' LIMIT $1
+    ) AS c) AS refunds_held;

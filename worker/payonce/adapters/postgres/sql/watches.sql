@@ -1,0 +1,38 @@
+-- name: read_states
+SELECT p.payment_id, p.status, p.unresolved, p.epoch, p.step
+FROM unnest($1::text[]) AS w (payment_id)
+JOIN payments p ON p.payment_id = w.payment_id;
+
+-- name: record_steps
+-- Returns every payment as it was before; takes the locks in the order in which settling takes them.
+WITH locked AS MATERIALIZED (
+    SELECT p.payment_id, p.epoch, p.step, p.status, p.mismatched
+    FROM payments p
+    WHERE p.payment_id = ANY ($1::text[])
+    ORDER BY p.order_id, p.payment_id
+    FOR NO KEY UPDATE
+), recorded AS (
+    UPDATE payments p SET step = w.step, revive_at = w.revive_at
+    FROM unnest($1::text[], $2::integer[], $3::integer[], $4::timestamptz[])
+        AS w (payment_id, epoch, step, revive_at)
+    JOIN locked l ON l.payment_id = w.payment_id
+    WHERE p.payment_id = w.payment_id
+        AND l.epoch = w.epoch AND l.step < w.step
+        AND l.status IN ('CREATED', 'PENDING') AND l.mismatched IS NULL
+)
+SELECT payment_id, epoch, step, status, mismatched FROM locked;
+
+-- name: lock_dead
+SELECT
+    payment_id, order_id, gateway, amount, currency, status, gateway_ref,
+    expires_at, epoch, step, duplicate, unresolved, mismatched, traceparent
+FROM payments
+WHERE revive_at <= $1
+ORDER BY revive_at
+LIMIT $2
+FOR NO KEY UPDATE SKIP LOCKED;
+
+-- name: revive
+UPDATE payments p SET epoch = w.epoch, revive_at = w.revive_at
+FROM unnest($1::text[], $2::integer[], $3::timestamptz[]) AS w (payment_id, epoch, revive_at)
+WHERE p.payment_id = w.payment_id;
