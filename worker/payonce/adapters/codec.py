@@ -18,6 +18,7 @@ SOURCE = "/payonce"
 MAX_BODY_BYTES = 65_536
 
 _LONGEST_TRACEPARENT = 512
+_LONGEST_EVENT_ID = 255
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 _FIELD = re.compile(r"`\$\.?([^`]*)`")
 _MISSING = re.compile(r"missing required field `([^`]+)`")
@@ -34,6 +35,16 @@ Due = TypeVar("Due")
 class Inbound:
     """A message from outside: its data, and the trace that it belongs to."""
 
+    data: Mapping[str, Any]
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CloudEvent:
+    """A CloudEvent that came, as far as its envelope is used."""
+
+    event_id: str
+    type: str
     data: Mapping[str, Any]
     traceparent: str | None
 
@@ -113,6 +124,16 @@ def decode_inbound(body: bytes, content_type: str | None, expected_type: str) ->
     if kind == CLOUDEVENT or (kind is None and "specversion" in message):
         return _open_envelope(message, expected_type)
     return Inbound(message, None)
+
+
+def decode_cloudevent(body: bytes, expected_type: str) -> CloudEvent:
+    """Return the CloudEvent of `expected_type` in `body`, else raise InvalidField."""
+    message = decode_object(body)
+    inbound = _open_envelope(message, expected_type)
+    event_id = message.get("id")
+    if type(event_id) is not str or not 1 <= len(event_id) <= _LONGEST_EVENT_ID:
+        raise InvalidField("id", f"{event_id!r:.80}", f"text of 1 to {_LONGEST_EVENT_ID}")
+    return CloudEvent(event_id, expected_type, inbound.data, inbound.traceparent)
 
 
 def decode_object(body: bytes) -> Mapping[str, Any]:

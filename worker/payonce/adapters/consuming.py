@@ -86,7 +86,7 @@ class Desk:
                 self.pause(error, attempt_round)
             except InvalidField as error:
                 return Park(str(error)[:LONGEST_REASON])
-            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - logged, tried again, parked
+            except (Exception, asyncio.CancelledError) as error:
                 if _is_cancelled(error):
                     raise
                 failures += 1

@@ -1,6 +1,7 @@
 """The ports of the bus on RabbitMQ."""
 
 from payonce.adapters.codec import CLOUDEVENT, JSON, encode_close, encode_event, encode_poll
+from payonce.adapters.rabbitmq.connection import Prepare
 from payonce.adapters.rabbitmq.errors import SERVER
 from payonce.adapters.rabbitmq.publisher import Publisher
 from payonce.adapters.rabbitmq.topology import DELAY, DUE, PAYMENTS, delay_routing_key
@@ -14,8 +15,9 @@ from payonce.ports.bus import WorkQueue
 class RabbitTimer:
     """ports.bus.Timer: every hop is a new message, which no dead-letter history follows."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, declare: Prepare) -> None:
         self._publisher = publisher
+        self._declare = declare
 
     async def poll_after(self, wait_ms: int, message: PollDue) -> None:
         """Deliver `message` to the poll queue after `wait_ms`. Raises Unavailable."""
@@ -30,7 +32,7 @@ class RabbitTimer:
     async def _send(self, dest: WorkQueue, wait_ms: int, body: bytes, message_id: str) -> None:
         message = delayed(dest.value, wait_ms, body, plain_properties(JSON, message_id), message_id)
         try:
-            await self._publisher.publish(message)
+            await publish_declared(self._publisher, message, self._declare)
         except Unroutable:
             problem = f"no queue is declared for a wait of {wait_ms} ms before {dest.value}"
             raise Unavailable(SERVER, problem) from None
@@ -55,9 +57,19 @@ class RabbitEventBus:
         )
 
 
-def delayed(
-    dest: str, wait_ms: int, body: bytes, properties: bytes, message_id: str
-) -> Outgoing:
+async def publish_declared(publisher: Publisher, message: Outgoing, declare: Prepare) -> None:
+    """Publish to one of our own queues; where somebody deleted it, declare it again first.
+
+    Raises Unroutable where the topology holds no such queue, Unavailable, BrokerConflict.
+    """
+    try:
+        await publisher.publish(message)
+    except Unroutable:
+        await declare()
+        await publisher.publish(message)
+
+
+def delayed(dest: str, wait_ms: int, body: bytes, properties: bytes, message_id: str) -> Outgoing:
     """Return a message that comes to `dest` after `wait_ms`; 0: at once."""
     exchange = DELAY if wait_ms else DUE
     return Outgoing(exchange, delay_routing_key(dest, wait_ms), body, properties, message_id)

@@ -66,6 +66,7 @@ class Consumer:
         self,
         connection: BrokerConnection,
         publisher: Publisher,
+        *,
         queue: str,
         prefetch: int,
         receiver: Receiver,
@@ -130,9 +131,7 @@ class Consumer:
         channel.rare.on_consumer_cancel_callbacks.add(lambda _: cancelled.set())
         self._session = session
         with as_unavailable(self._connection.server):
-            await channel.rare.basic_qos(
-                prefetch_count=self._prefetch, timeout=_RPC_TIMEOUT_S
-            )
+            await channel.rare.basic_qos(prefetch_count=self._prefetch, timeout=_RPC_TIMEOUT_S)
             answer = await channel.rare.basic_consume(
                 self._queue, _not_called, timeout=_RPC_TIMEOUT_S
             )

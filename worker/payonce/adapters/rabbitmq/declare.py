@@ -20,10 +20,11 @@ log = structlog.get_logger(__name__)
 
 TIMEOUT_S = 15.0
 KEEP_RETIRED = timedelta(minutes=10)
+STATISTICS_LAG = timedelta(minutes=1)
 _NAMED = re.compile(r"for (?:queue|exchange) '([^']+)'")
 
 MessageCount = Callable[[str], Awaitable[int | None]]
-"""Messages in a queue by name, those on their way to a dead-letter target included; None: no queue."""
+"""All messages of a queue by name, those before a dead-letter target too; None: no queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +89,19 @@ async def delete_drained(
 ) -> list[RetiredDelay]:
     """Delete retired delay queues that are empty for sure; return those that are gone now.
 
-    `messages` (the management API's count) tells it at once. Over AMQP only the ready messages can
-    be seen, not those that wait for their dead-letter target; so without it a queue is kept until
-    its wait and 10 more minutes have passed since it was retired.
+    `messages` (the management API's count, some seconds old) tells it after a minute. Over AMQP
+    only the ready messages can be seen, not those that wait for their dead-letter target; so
+    without it a queue is kept until its wait and 10 more minutes have passed since it was retired.
     """
     gone = []
     for delay in retired:
         name = delay_queue_name(delay.dest, delay.wait_ms)
+        age = now - delay.retired_at
         if messages is None:
-            drained = _is_old(delay, now) and await ready_messages(url, name) in {0, None}
+            is_old = age >= timedelta(milliseconds=delay.wait_ms) + KEEP_RETIRED
+            drained = is_old and await ready_messages(url, name) in {0, None}
         else:
-            drained = await messages(name) in {0, None}
+            drained = age >= STATISTICS_LAG and await messages(name) in {0, None}
         if drained:
             await delete_queue(url, name)
             gone.append(delay)
@@ -177,7 +180,3 @@ def _conflict(error: ChannelPreconditionFailed) -> BrokerConflict:
     text = " ".join(str(error).split())
     named = _NAMED.search(text)
     return BrokerConflict(named.group(1) if named else "a queue or exchange", text[:300])
-
-
-def _is_old(delay: RetiredDelay, now: datetime) -> bool:
-    return now - delay.retired_at >= timedelta(milliseconds=delay.wait_ms) + KEEP_RETIRED

@@ -24,9 +24,7 @@ class _Pending:
 
     __slots__ = ("deadline", "message", "outcome")
 
-    def __init__(
-        self, message: Outgoing, deadline: float, outcome: "asyncio.Future[None]"
-    ) -> None:
+    def __init__(self, message: Outgoing, deadline: float, outcome: "asyncio.Future[None]") -> None:
         self.message = message
         self.deadline = deadline
         self.outcome = outcome

@@ -1,0 +1,79 @@
+"""Everything that one process has with RabbitMQ, put together."""
+
+import asyncio
+
+from payonce.adapters.rabbitmq.bus import RabbitEventBus, RabbitTimer
+from payonce.adapters.rabbitmq.connection import BrokerConnection
+from payonce.adapters.rabbitmq.consumer import Consumer, OnParked
+from payonce.adapters.rabbitmq.declare import Declarer
+from payonce.adapters.rabbitmq.publisher import CONFIRM_TIMEOUT_S, Publisher
+from payonce.adapters.rabbitmq.topology import Topology
+from payonce.adapters.rabbitmq.wire import Outgoing, plain_properties
+from payonce.adapters.until import first_of
+from payonce.ports.bus import Receiver
+from payonce.ports.clock import Clock
+
+
+class RabbitBroker:
+    """Two connections (a blocked publisher must not hold up acks), a publisher, consumers.
+
+    `run` keeps connections and publisher up; each consumer runs by itself. To stop: drain the
+    consumers, then call `close`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        topology: Topology,
+        clock: Clock,
+        *,
+        confirm_timeout_s: float = CONFIRM_TIMEOUT_S,
+        on_parked: OnParked | None = None,
+    ) -> None:
+        self.declare = Declarer(url, topology)
+        self._publishing = BrokerConnection(url, "publishing", self.declare)
+        self._consuming = BrokerConnection(url, "consuming", self.declare)
+        self._clock = clock
+        self._on_parked = on_parked
+        self.publisher = Publisher(self._publishing, timeout_s=confirm_timeout_s)
+        self.timer = RabbitTimer(self.publisher, self.declare)
+        self.events = RabbitEventBus(self.publisher)
+
+    async def run(self) -> None:
+        """Stay connected until `close`. Raises BrokerConflict."""
+        await first_of(self._publishing.run(), self._consuming.run(), self.publisher.run())
+
+    def connected(self) -> bool:
+        """Whether the broker can be used in both directions right now."""
+        return self._consuming.connected() and self.publisher.ready()
+
+    def consumer(self, queue: str, prefetch: int, receiver: Receiver) -> Consumer:
+        """Return a consumer of `queue` that is not running yet."""
+        return Consumer(
+            self._consuming,
+            self.publisher,
+            queue=queue,
+            prefetch=prefetch,
+            receiver=receiver,
+            clock=self._clock,
+            on_parked=self._on_parked,
+        )
+
+    async def publish(  # noqa: PLR0913 - the parts of a message
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        *,
+        content_type: str,
+        message_id: str,
+        headers: dict[str, str | int] | None = None,
+    ) -> None:
+        """Publish any message with confirm. Raises Unroutable, Unavailable."""
+        properties = plain_properties(content_type, message_id, headers)
+        await self.publisher.publish(Outgoing(exchange, routing_key, body, properties, message_id))
+
+    async def close(self, timeout_s: float) -> None:
+        """Wait for confirms that are still to come, then close both connections."""
+        await self.publisher.drain(timeout_s)
+        await asyncio.gather(self._consuming.close(), self._publishing.close())

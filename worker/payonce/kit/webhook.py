@@ -1,0 +1,136 @@
+"""An order consumer that hands each event to an HTTP endpoint."""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import time
+from collections.abc import Callable
+
+import aiohttp
+import structlog
+from yarl import URL
+
+from payonce.adapters.codec import CLOUDEVENT
+from payonce.domain.errors import InvalidField
+from payonce.domain.ladder import Ladder
+from payonce.kit.consumer import DEFAULT_LADDER, PREFETCH, OrderConsumer, OrderPaid
+
+log = structlog.get_logger(__name__)
+
+TIMEOUT_S = 10.0
+_SECRET_PREFIX = "whsec_"  # noqa: S105 - the public mark of a secret, not one
+_ALLOWED_SECRET = "whsec_ and at least 16 bytes in base64"  # noqa: S105 - the same
+_LEAST_SECRET_BYTES = 16
+
+
+class WebhookSender:
+    """Posts events; signs them by Standard Webhooks (standardwebhooks.com) where it has a key."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        secret: str | None,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._session = session
+        self._url = check_url(url)
+        self._key = None if secret is None else signing_key(secret)
+        self._now_s = now_s
+
+    async def send(self, event: OrderPaid) -> bool:
+        """Post the CloudEvent; True on a 2xx answer. A redirect is a refusal."""
+        try:
+            async with self._session.post(
+                self._url,
+                data=event.body,
+                headers=self._headers(event),
+                allow_redirects=False,
+            ) as answer:
+                status = answer.status
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            log.warning("webhook.failed", event_id=event.event_id, reason=type(error).__name__)
+            return False
+        taken = 200 <= status < 300
+        if not taken:
+            log.warning("webhook.refused", event_id=event.event_id, status=status)
+        return taken
+
+    def _headers(self, event: OrderPaid) -> dict[str, str]:
+        headers = {"Content-Type": CLOUDEVENT}
+        if event.traceparent is not None:
+            headers["traceparent"] = event.traceparent
+        if self._key is not None:
+            headers |= sign(self._key, event.event_id, int(self._now_s()), event.body)
+        return headers
+
+
+async def run_webhook_consumer(  # noqa: PLR0913 - the public knobs, all but four with defaults
+    service: str,
+    amqp_url: str,
+    url: str,
+    stop: asyncio.Event,
+    *,
+    secret: str | None = None,
+    ladder: Ladder = DEFAULT_LADDER,
+    acknowledge: bool = True,
+    prefetch: int = PREFETCH,
+    timeout_s: float = TIMEOUT_S,
+) -> None:
+    """Post every `payment.succeeded` to `url` until `stop` is set; a 2xx answer acknowledges.
+
+    Anything else comes back on the ladder. Raises InvalidField for a bad name, URL or secret, and
+    BrokerConflict.
+    """
+    timeout = aiohttp.ClientTimeout(total=timeout_s)
+    connector = aiohttp.TCPConnector(limit=prefetch)
+    async with aiohttp.ClientSession(
+        timeout=timeout, connector=connector, headers={"User-Agent": "payonce"}
+    ) as session:
+        sender = WebhookSender(session, url, secret)
+        consumer = OrderConsumer(
+            service,
+            amqp_url,
+            sender.send,
+            ladder=ladder,
+            acknowledge=acknowledge,
+            prefetch=prefetch,
+            handler_timeout_s=timeout_s + 1,
+        )
+        await consumer.run(stop)
+
+
+def sign(key: bytes, message_id: str, timestamp_s: int, body: bytes) -> dict[str, str]:
+    """Return the three headers of Standard Webhooks for `body`."""
+    signed = b".".join((message_id.encode(), str(timestamp_s).encode(), body))
+    digest = hmac.new(key, signed, hashlib.sha256).digest()
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp_s),
+        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
+    }
+
+
+def signing_key(secret: str) -> bytes:
+    """Return the key of a `whsec_` secret, else raise InvalidField (which does not show it)."""
+    encoded = secret.strip().removeprefix(_SECRET_PREFIX)
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidField("secret", "is not base64", _ALLOWED_SECRET) from None
+    if len(key) < _LEAST_SECRET_BYTES:
+        raise InvalidField("secret", f"has {len(key)} bytes", _ALLOWED_SECRET)
+    return key
+
+
+def check_url(url: str) -> str:
+    """Return `url` if it is an http or https address, else raise InvalidField."""
+    try:
+        parts = URL(url)
+    except ValueError:
+        parts = URL()
+    if parts.scheme not in {"http", "https"} or not parts.host:
+        raise InvalidField("url", f"{url[:80]!r} is not an address", "http://... or https://...")
+    return url
