@@ -1,0 +1,23 @@
+"""The only place that names concrete adapters; commands reach the world through these functions."""
+
+from payonce.bootstrap.run import run_daemon
+from payonce.bootstrap.tools import (
+    CheckResult,
+    MigrateReport,
+    check,
+    migrate,
+    open_parked,
+    open_reader,
+    publish_initiated,
+)
+
+__all__ = [
+    "CheckResult",
+    "MigrateReport",
+    "check",
+    "migrate",
+    "open_parked",
+    "open_reader",
+    "publish_initiated",
+    "run_daemon",
+]

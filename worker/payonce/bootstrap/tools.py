@@ -1,0 +1,167 @@
+"""What the commands besides `run` do with the world."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from payonce.adapters.clock import SystemClock
+from payonce.adapters.codec import CLOUDEVENT, encode_cloudevent
+from payonce.adapters.metrics import NullMeter
+from payonce.adapters.postgres.database import Database
+from payonce.adapters.postgres.migrate import check_migrated
+from payonce.adapters.postgres.migrate import migrate as migrate_schema
+from payonce.adapters.postgres.reader import Reader
+from payonce.adapters.rabbitmq.broker import RabbitBroker
+from payonce.adapters.rabbitmq.declare import declare, queue_depths
+from payonce.adapters.rabbitmq.parked import Parked, Replayed, list_parked, replay
+from payonce.adapters.rabbitmq.topology import PARKED, PAYMENTS
+from payonce.adapters.redis.cache import RedisCache
+from payonce.bootstrap.checks import problem_of
+from payonce.bootstrap.topology import topology_of
+from payonce.bootstrap.world import longest_wait_ms
+from payonce.domain.ids import event_id
+from payonce.domain.times import format_time
+from payonce.settings import Settings
+
+PUBLISH_AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class MigrateReport:
+    """The migrations that were applied, and how many queues the broker holds for payonce."""
+
+    applied: tuple[str, ...]
+    declared: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One thing that was checked."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+async def migrate(settings: Settings) -> MigrateReport:
+    """Bring schema and broker topology up to date. Raises MigrationFailed, Unavailable."""
+    applied = await migrate_schema(settings.servers.postgres_dsn)
+    topology = topology_of(settings)
+    await declare(settings.servers.amqp_url, topology)
+    return MigrateReport(tuple(applied), len(topology.queues))
+
+
+async def check(settings: Settings) -> list[CheckResult]:
+    """Ask every server whether it is there and holds what payonce needs."""
+    queues = topology_of(settings).queue_names()
+
+    async def postgresql() -> None:
+        await check_migrated(settings.servers.postgres_dsn)
+
+    async def rabbitmq() -> str | None:
+        depths = await queue_depths(settings.servers.amqp_url, queues)
+        missing = [name for name, depth in depths.items() if depth is None]
+        return f"{len(missing)} queues are missing: run payonce migrate" if missing else None
+
+    async def redis() -> None:
+        cache = RedisCache(settings.servers.redis_url, NullMeter(), longest_wait_ms(settings))
+        try:
+            await cache.ping()
+        finally:
+            await cache.close()
+
+    return [
+        await _check("postgresql", postgresql()),
+        await _check("rabbitmq", rabbitmq()),
+        await _check("redis", redis()),
+    ]
+
+
+@asynccontextmanager
+async def open_reader(settings: Settings) -> AsyncIterator[Reader]:
+    """Give what answers questions about orders and payments."""
+    database = Database(settings.servers.postgres_dsn)
+    await database.open()
+    try:
+        yield Reader(database)
+    finally:
+        await database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedQueue:
+    """The messages that were put aside; `queue` is payonce.parked or NAME.parked."""
+
+    amqp_url: str
+    queue: str = PARKED
+
+    async def list(self, limit: int = 100) -> "Sequence[Parked]":
+        """Return up to `limit` parked messages, which stay where they are."""
+        return await list_parked(self.amqp_url, self.queue, limit)
+
+    async def replay(self, ids: Sequence[str] | None = None) -> Replayed:
+        """Send parked messages back to where they came from; None: all of them."""
+        return await replay(self.amqp_url, self.queue, ids=ids)
+
+
+@asynccontextmanager
+async def open_parked(settings: Settings, queue: str = PARKED) -> AsyncIterator[ParkedQueue]:
+    """Give the parked messages of payonce or of an order consumer."""
+    yield ParkedQueue(settings.servers.amqp_url, queue)
+
+
+async def publish_initiated(
+    settings: Settings, payments: Sequence[Mapping[str, Any]], rate: float | None = None
+) -> int:
+    """Publish payment.initiated for each; `rate` per second at most. Return how many were taken.
+
+    Raises Unavailable; Unroutable where payonce was never migrated on this broker.
+    """
+    clock = SystemClock()
+    broker = RabbitBroker(settings.servers.amqp_url, topology_of(settings), clock)
+    running = asyncio.create_task(broker.run())
+    gate = asyncio.Semaphore(PUBLISH_AT_ONCE)
+
+    async def send(payment: Mapping[str, Any]) -> None:
+        async with gate:
+            await _publish_one(broker, payment, clock)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for payment in payments:
+                group.create_task(send(payment))
+                if rate:
+                    await clock.sleep(1 / rate)
+        return len(payments)
+    finally:
+        await broker.close(1.0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def _publish_one(broker: RabbitBroker, payment: Mapping[str, Any], clock: SystemClock) -> None:
+    message_id = event_id("payment.initiated", str(payment["payment_id"]))
+    body = encode_cloudevent(
+        event_id=message_id,
+        event_type="payment.initiated",
+        subject=str(payment["order_id"]),
+        time=format_time(clock.now()),
+        data=payment,
+        source="/payonce/pay",
+    )
+    await broker.publish(
+        PAYMENTS, "payment.initiated", body, content_type=CLOUDEVENT, message_id=message_id
+    )
+
+
+async def _check(name: str, work: "Any") -> CheckResult:
+    found: list[str | None] = []
+
+    async def run() -> None:
+        found.append(await work)
+
+    problem = await problem_of(run())
+    problem = problem or (found[0] if found else None)
+    return CheckResult(name, problem is None, problem or "ok")

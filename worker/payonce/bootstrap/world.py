@@ -1,0 +1,123 @@
+"""Everything that one worker process holds, built from the settings."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from payonce.adapters.clock import SystemClock
+from payonce.adapters.intake import take_closes, take_events, take_polls
+from payonce.adapters.metrics import PrometheusMeter
+from payonce.adapters.postgres.database import Database
+from payonce.adapters.postgres.delay_queues import DelayQueues
+from payonce.adapters.postgres.ledger import Ledger
+from payonce.adapters.postgres.orders import Orders
+from payonce.adapters.postgres.outbox import Outbox
+from payonce.adapters.postgres.overview import Overview
+from payonce.adapters.postgres.reader import Reader
+from payonce.adapters.postgres.registrar import Registrar
+from payonce.adapters.postgres.watches import Watches
+from payonce.adapters.rabbitmq.broker import RabbitBroker
+from payonce.adapters.redis.cache import RedisCache
+from payonce.bootstrap.topology import DelayKeeper, topology_of
+from payonce.gateways.client import open_session
+from payonce.gateways.registry import build_gateways
+from payonce.handlers.acknowledge import Acknowledge
+from payonce.handlers.announce import Announcer
+from payonce.handlers.cancel import Cancel
+from payonce.handlers.close import Close
+from payonce.handlers.poll import Poll
+from payonce.handlers.register import Register
+from payonce.handlers.settle import Settler
+from payonce.ports.bus import Receiver, WorkQueue
+from payonce.ports.gateway import Gateways
+from payonce.relay import Relay
+from payonce.settings import Settings
+from payonce.sweeper import Sweeper
+
+
+@dataclass(frozen=True)
+class World:
+    """The adapters of one process."""
+
+    settings: Settings
+    clock: SystemClock
+    meter: PrometheusMeter
+    database: Database
+    broker: RabbitBroker
+    cache: RedisCache
+    gateways: Gateways
+
+    def announcer(self) -> Announcer:
+        """Return what publishes committed events."""
+        return Announcer(self.broker.events, Outbox(self.database), self.clock, self.meter)
+
+    def relay(self) -> Relay:
+        """Return the relay."""
+        return Relay(Outbox(self.database), self.announcer(), self.clock)
+
+    def sweeper(self) -> Sweeper:
+        """Return the sweeper."""
+        return Sweeper(
+            Watches(self.database),
+            self.broker.timer,
+            self.gateways,
+            self.settings.sweep.every,
+            self.clock,
+            self.meter,
+        )
+
+    def delay_keeper(self) -> DelayKeeper:
+        """Return what follows a changed ladder."""
+        return DelayKeeper(self.settings, DelayQueues(self.database), self.clock)
+
+    def overview(self) -> Overview:
+        """Return the counts of what waits."""
+        return Overview(self.database)
+
+    def reader(self) -> Reader:
+        """Return what answers questions."""
+        return Reader(self.database)
+
+    def receivers(self) -> dict[WorkQueue, Receiver]:
+        """Return what takes the deliveries of each work queue."""
+        timer, clock, meter = self.broker.timer, self.clock, self.meter
+        settler = Settler(Ledger(self.database), self.announcer(), self.cache, clock, meter)
+        register = Register(Registrar(self.database), timer, self.gateways, clock, meter)
+        watches = Watches(self.database)
+        poll = Poll(watches, settler, timer, self.cache, self.gateways, clock, meter)
+        orders = Orders(self.database)
+        return {
+            WorkQueue.INITIATED: take_events("payment.initiated", register.handle),
+            WorkQueue.ACKNOWLEDGED: take_events(
+                "order.acknowledged", Acknowledge(orders, clock).handle
+            ),
+            WorkQueue.CANCELLED: take_events("order.cancelled", Cancel(orders, timer, clock).handle),
+            WorkQueue.POLL: take_polls(poll.handle),
+            WorkQueue.CLOSE: take_closes(Close(settler, timer, self.gateways, clock).handle),
+        }
+
+
+@asynccontextmanager
+async def open_world(settings: Settings) -> AsyncIterator[World]:
+    """Build the adapters; no server is asked yet. They are closed in reverse order at the end."""
+    clock, meter = SystemClock(), PrometheusMeter()
+    async with AsyncExitStack() as stack:
+        database = Database(settings.servers.postgres_dsn)
+        await database.open()
+        stack.push_async_callback(database.close)
+        cache = RedisCache(settings.servers.redis_url, meter, longest_wait_ms(settings))
+        stack.push_async_callback(cache.close)
+        session = await stack.enter_async_context(open_session())
+        broker = RabbitBroker(
+            settings.servers.amqp_url,
+            topology_of(settings),
+            clock,
+            on_parked=meter.message_parked,
+        )
+        gateways = build_gateways(settings.gateways, session, meter)
+        yield World(settings, clock, meter, database, broker, cache, gateways)
+
+
+def longest_wait_ms(settings: Settings) -> int:
+    """Return the longest wait between two polls of any gateway."""
+    return max(max(one.terms.ladder.waits_ms) for one in settings.gateways.values())

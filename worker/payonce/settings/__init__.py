@@ -1,0 +1,31 @@
+"""The configuration: a TOML file, overridden by the environment, checked before anything starts."""
+
+from payonce.settings.load import load_settings
+from payonce.settings.model import (
+    BrokerSettings,
+    GatewaySettings,
+    HttpSettings,
+    OrderServiceSettings,
+    PollSettings,
+    RefundSettings,
+    SecondPayment,
+    Secret,
+    Servers,
+    Settings,
+    SweepSettings,
+)
+
+__all__ = [
+    "BrokerSettings",
+    "GatewaySettings",
+    "HttpSettings",
+    "OrderServiceSettings",
+    "PollSettings",
+    "RefundSettings",
+    "SecondPayment",
+    "Secret",
+    "Servers",
+    "Settings",
+    "SweepSettings",
+    "load_settings",
+]

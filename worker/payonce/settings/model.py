@@ -1,0 +1,136 @@
+"""What the configuration says, checked and typed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from payonce.domain.ladder import Ladder
+from payonce.domain.watch import Terms
+
+
+class Secret:
+    """Text that no log, traceback or repr shows."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the text."""
+        return self._text
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+
+class SecondPayment(StrEnum):
+    """What happens to an earlier pending payment when another of its order starts."""
+
+    CANCEL = "cancel"
+    REUSE = "reuse"
+    ALLOW = "allow"
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Where the three servers are; the DSN and URLs may hold passwords."""
+
+    postgres_dsn: str
+    amqp_url: str
+    redis_url: str
+
+    def __repr__(self) -> str:
+        return "Servers(***)"
+
+
+@dataclass(frozen=True, slots=True)
+class PollSettings:
+    """The ladder and the watch of gateways that do not say otherwise."""
+
+    ladder: Ladder
+    watch_for: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class RefundSettings:
+    """The rules of refunds; amounts in minor units by currency."""
+
+    auto: bool
+    hold_above: Mapping[str, int]
+    two_people_above: Mapping[str, int]
+    max_per_order: int
+    max_per_hour: int
+
+
+@dataclass(frozen=True, slots=True)
+class SweepSettings:
+    """How often the sweeper looks, and how late a watch may be before it is taken for dead."""
+
+    every: timedelta
+    grace: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class OrderServiceSettings:
+    """Where the order service is told synchronously; empty: by events only."""
+
+    notify_url: str
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """The edge; `operators` maps names to tokens."""
+
+    host: str
+    port: int
+    public_url: str
+    api_token: Secret
+    operators: Mapping[str, Secret]
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSettings:
+    """RabbitMQ's management API; empty: not used."""
+
+    management_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """One gateway; the first secret is sent, all of them are accepted."""
+
+    name: str
+    kind: str
+    base_url: str
+    secrets: tuple[Secret, ...]
+    can_close: bool
+    timeout_s: float
+    max_in_flight: int
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole configuration."""
+
+    servers: Servers
+    poll: PollSettings
+    on_second_payment: SecondPayment
+    refund: RefundSettings
+    sweep: SweepSettings
+    order_service: OrderServiceSettings
+    http: HttpSettings
+    broker: BrokerSettings
+    gateways: Mapping[str, GatewaySettings]

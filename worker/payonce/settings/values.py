@@ -1,0 +1,181 @@
+"""Readers of single values: each returns what is meant or raises BadSettings with the key."""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from payonce.domain.errors import BadSettings, InvalidField
+from payonce.domain.ladder import Ladder
+from payonce.domain.money import MAX_AMOUNT, check_currency
+from payonce.settings.model import Secret
+
+Value = TypeVar("Value")
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNITS = {
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
+_LONGEST = timedelta(days=400)
+
+
+def text(key: str, value: object) -> str:
+    """Return printable text of at most 1,000 characters."""
+    if not isinstance(value, str) or len(value) > 1_000 or not value.isprintable():
+        raise BadSettings(key, f"{_shown(value)} is not text", "one line of text")
+    return value
+
+
+def secret(key: str, value: object) -> Secret:
+    """Return text that is kept from logs."""
+    if not isinstance(value, str):
+        raise BadSettings(key, "is not text", "text, or a file named by ..._FILE")
+    return Secret(value)
+
+
+def webhook_secret(key: str, value: object) -> Secret:
+    """Return a Standard Webhooks secret: `whsec_` and base64 of 16 bytes or more; empty is none."""
+    found = secret(key, value)
+    encoded = found.reveal()
+    if not encoded:
+        return found
+    allowed = "whsec_ followed by base64 of at least 16 bytes"
+    try:
+        raw = base64.b64decode(encoded.removeprefix("whsec_"), validate=True)
+    except (binascii.Error, ValueError):
+        raise BadSettings(key, "is not base64 after whsec_", allowed) from None
+    if not encoded.startswith("whsec_") or len(raw) < 16:
+        raise BadSettings(key, "is too short or lacks whsec_", allowed)
+    return found
+
+
+def webhook_secrets(key: str, value: object) -> tuple[Secret, ...]:
+    """Return one or several Standard Webhooks secrets."""
+    values = value if isinstance(value, list) else [value]
+    found = tuple(webhook_secret(key, one) for one in values)
+    if not found or not all(found):
+        raise BadSettings(key, "is empty", "a whsec_ secret, or a list of them while rotating")
+    return found
+
+
+def flag(key: str, value: object) -> bool:
+    """Return a boolean."""
+    if isinstance(value, str) and value.lower() in {"true", "false"}:
+        return value.lower() == "true"
+    if not isinstance(value, bool):
+        raise BadSettings(key, f"{_shown(value)} is not a boolean", "true or false")
+    return value
+
+
+def whole(low: int, high: int) -> Callable[[str, object], int]:
+    """Return a reader of integers from `low` to `high`."""
+
+    def read(key: str, value: object) -> int:
+        if isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value):
+            value = int(value)
+        if type(value) is not int or not low <= value <= high:
+            raise BadSettings(key, f"{_shown(value)} is not allowed", f"a whole number {low} to {high}")
+        return value
+
+    return read
+
+
+def seconds(low: float, high: float) -> Callable[[str, object], float]:
+    """Return a reader of seconds from `low` to `high`, as a number or a duration."""
+
+    def read(key: str, value: object) -> float:
+        allowed = f"{low:g} to {high:g} seconds"
+        try:
+            found = float(value) if not isinstance(value, bool) else None  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            found = duration(key, value).total_seconds()
+        if found is None or not low <= found <= high:
+            raise BadSettings(key, f"{_shown(value)} is not allowed", allowed)
+        return found
+
+    return read
+
+
+def duration(key: str, value: object) -> timedelta:
+    """Return a duration such as 250ms, 3s, 3m, 2h, 30d."""
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise BadSettings(key, f"{_shown(value)} is not a duration", "such as 250ms, 3s, 3m, 2h, 30d")
+    amount = float(match.group(1))
+    if amount * _UNITS[match.group(2)].total_seconds() > _LONGEST.total_seconds():
+        raise BadSettings(key, f"{_shown(value)} is too long", "400d at most")
+    found = amount * _UNITS[match.group(2)]
+    if found <= timedelta(0):
+        raise BadSettings(key, f"{_shown(value)} is not positive", "more than 0")
+    return found
+
+
+def ladder(key: str, value: object) -> Ladder:
+    """Return the ladder that a list of durations describes."""
+    if not isinstance(value, list) or not 1 <= len(value) <= 20:
+        raise BadSettings(key, f"{_shown(value)} is not a ladder", "a list of 1 to 20 durations")
+    waits = tuple(round(duration(key, one).total_seconds() * 1000) for one in value)
+    try:
+        return Ladder(waits)
+    except InvalidField as error:
+        raise BadSettings(key, error.problem, f"waits from {error.allowed}") from None
+
+
+def limits(key: str, value: object) -> Mapping[str, int]:
+    """Return amounts in minor units by currency."""
+    if not isinstance(value, dict):
+        raise BadSettings(key, f"{_shown(value)} is not a table", "such as { CNY = 100000 }")
+    read = whole(0, MAX_AMOUNT)
+    try:
+        return {check_currency(code): read(f"{key}.{code}", most) for code, most in value.items()}
+    except InvalidField as error:
+        raise BadSettings(key, error.problem, error.allowed) from None
+
+
+def choice(*allowed: str) -> Callable[[str, object], str]:
+    """Return a reader of one of some words."""
+
+    def read(key: str, value: object) -> str:
+        if not isinstance(value, str) or value not in allowed:
+            raise BadSettings(key, f"{_shown(value)} is not allowed", ", ".join(allowed))
+        return value
+
+    return read
+
+
+def url(*schemes: str, empty_ok: bool = False) -> Callable[[str, object], str]:
+    """Return a reader of URLs with one of `schemes` and a host."""
+
+    def read(key: str, value: object) -> str:
+        if empty_ok and value == "":
+            return ""
+        allowed = " or ".join(f"{scheme}://host..." for scheme in schemes)
+        try:
+            parts = urlsplit(value if isinstance(value, str) else "")
+            port_ok = parts.port is None or 0 < parts.port <= 65_535
+        except ValueError:
+            raise BadSettings(key, "is not a URL", allowed) from None
+        if parts.scheme not in schemes or not port_ok or not (parts.hostname or parts.path):
+            raise BadSettings(key, "is not such a URL", allowed)
+        return str(value)
+
+    return read
+
+
+def tokens(key: str, value: object) -> Mapping[str, Secret]:
+    """Return the operators' tokens by name."""
+    if not isinstance(value, dict):
+        raise BadSettings(key, "is not a table", 'name = "token"')
+    return {name: secret(f"{key}.{name}", one) for name, one in value.items()}
+
+
+def _shown(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
