@@ -57,8 +57,9 @@ def encode_poll(message: PollDue) -> bytes:
 def decode_poll(body: bytes) -> PollDue:
     """Return the poll in `body`, else raise InvalidField."""
     message = _decode_due(_poll_decoder, body)
-    if message.step < 0 or message.epoch < 0:
-        raise InvalidField("step", "is negative", "a step and an epoch from 0")
+    for name, value in (("step", message.step), ("epoch", message.epoch)):
+        if value < 0:
+            raise InvalidField(name, "is negative", "numbers from 0")
     return message
 
 

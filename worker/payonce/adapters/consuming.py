@@ -21,42 +21,41 @@ LONGEST_REASON = 500
 class CoolDown:
     """One pause for everything that a consumer has in hand, while a server is away.
 
-    It grows once per round of failures, not once per message, and ends with the first success.
+    Attempts between two pauses are one round: however many of them fail, the next pause begins
+    once, and grows only if none of them succeeded. After it all try again, not one of them for all:
+    what fails may be that one message, and it shall hold up no other.
     """
 
     def __init__(self, clock: Clock, backoff: Backoff | None = None) -> None:
         self._clock = clock
         self._backoff = backoff or Backoff(COOL_DOWN_LEAST_S, COOL_DOWN_MOST_S)
         self._until: datetime | None = None
-        self.round = 0
+        self._round = 0
 
-    @property
-    def active(self) -> bool:
-        """Whether work has to wait."""
-        return self._until is not None
+    async def round(self) -> int:
+        """Return the number of the round that an attempt belongs to, after the pause before it."""
+        number = self._round
+        if self._until is not None:
+            rest_s = (self._until - self._clock.now()).total_seconds()
+            if rest_s > 0:
+                await self._clock.sleep(rest_s)
+            if number == self._round:
+                self._until = None
+        return number
 
-    def failed(self, attempt_round: int) -> float | None:
-        """Begin a pause; None where an attempt of the same round has begun it already."""
-        if attempt_round != self.round:
+    def failed(self, number: int) -> float | None:
+        """Begin a pause and return its length in seconds; None where this round's has begun."""
+        if number != self._round:
             return None
-        self.round += 1
+        self._round += 1
         wait_s = self._backoff.next_s()
         self._until = self._clock.now() + timedelta(seconds=wait_s)
         return wait_s
 
-    def succeeded(self, attempt_round: int) -> None:
+    def succeeded(self, number: int) -> None:
         """Note that the server answered an attempt of this round."""
-        if self.round and attempt_round == self.round:
+        if self._round and number >= self._round - 1:
             self._backoff.reset()
-
-    async def passed(self) -> None:
-        """Return once no pause is on."""
-        while self._until is not None:
-            rest_s = (self._until - self._clock.now()).total_seconds()
-            if rest_s <= 0:
-                self._until = None
-                return
-            await self._clock.sleep(rest_s)
 
 
 class Desk:
@@ -75,15 +74,14 @@ class Desk:
         is raised is a fault of ours: three tries, then park.
         """
         failures = 0
-        while is_wanted():
-            if self.cool_down.active:
-                await self.cool_down.passed()
-                continue
-            attempt_round = self.cool_down.round
+        while True:
+            number = await self.cool_down.round()
+            if not is_wanted():
+                return None
             try:
                 fate = await self._receiver(delivery)
             except Unavailable as error:
-                self.pause(error, attempt_round)
+                self.pause(error, number)
             except InvalidField as error:
                 return Park(str(error)[:LONGEST_REASON])
             except (Exception, asyncio.CancelledError) as error:
@@ -93,13 +91,12 @@ class Desk:
                 if (park := await self._on_fault(delivery, error, failures)) is not None:
                     return park
             else:
-                self.cool_down.succeeded(attempt_round)
+                self.cool_down.succeeded(number)
                 return fate
-        return None
 
-    def pause(self, error: Unavailable, attempt_round: int) -> None:
+    def pause(self, error: Unavailable, number: int) -> None:
         """Begin a cool-down, unless others that failed at the same time have begun it."""
-        wait_s = self.cool_down.failed(attempt_round)
+        wait_s = self.cool_down.failed(number)
         if wait_s is not None:
             log.warning(
                 "consumer.paused", queue=self._queue, reason=str(error), for_s=round(wait_s, 2)

@@ -121,11 +121,10 @@ class OrderConsumer:
 
     async def _receive(self, delivery: Delivery) -> Fate:
         event = _order_paid(delivery)
-        if await self._handle(event):
-            if self._acknowledge:
-                await self._publish(self._acknowledgement(event))
-        else:
-            await self._publish(self._again(event))
+        if not await self._handle(event):
+            await self._patiently(self._send_again, event)
+        elif self._acknowledge:
+            await self._patiently(self._send_acknowledgement, event)
         return DONE
 
     async def _handle(self, event: OrderPaid) -> bool:
@@ -148,31 +147,29 @@ class OrderConsumer:
             )
         return not reason
 
-    async def _publish(self, message: Outgoing) -> None:
+    async def _patiently(
+        self, send: Callable[[OrderPaid], Awaitable[None]], event: OrderPaid
+    ) -> None:
         """Publish, however long it takes: the handler shall not be called again for that."""
         backoff = Backoff(_PUBLISH_LEAST_S, _PUBLISH_MOST_S)
         while True:
             try:
-                await publish_declared(self._broker.publisher, message, self._broker.declare)
-            except Unroutable as error:
-                if message.exchange == PAYMENTS:
-                    log.warning("acknowledgement.unroutable", reason=str(error))
-                    return
-                raise
+                await send(event)
             except Unavailable as error:
                 log.warning("event.publish_failed", service=self._service, reason=str(error))
             else:
                 return
             await self._clock.sleep(backoff.next_s())
 
-    def _again(self, event: OrderPaid) -> Outgoing:
+    async def _send_again(self, event: OrderPaid) -> None:
         headers = {ATTEMPT: event.attempt + 1}
         properties = plain_properties(CLOUDEVENT, event.event_id, headers)
         wait_ms = self._ladder.wait_ms(event.attempt)
         dest = service_dest(self._service)
-        return delayed(dest, wait_ms, event.body, properties, event.event_id)
+        message = delayed(dest, wait_ms, event.body, properties, event.event_id)
+        await publish_declared(self._broker.publisher, message, self._broker.declare)
 
-    def _acknowledgement(self, event: OrderPaid) -> Outgoing:
+    async def _send_acknowledgement(self, event: OrderPaid) -> None:
         ack_id = event_id(_ACKNOWLEDGED, event.payment_id)
         body = encode_cloudevent(
             event_id=ack_id,
@@ -183,7 +180,13 @@ class OrderConsumer:
             source=f"/{self._service}",
             traceparent=event.traceparent,
         )
-        return Outgoing(PAYMENTS, _ACKNOWLEDGED, body, plain_properties(CLOUDEVENT, ack_id), ack_id)
+        properties = plain_properties(CLOUDEVENT, ack_id)
+        message = Outgoing(PAYMENTS, _ACKNOWLEDGED, body, properties, ack_id)
+        try:
+            await self._broker.publisher.publish(message)
+        except Unroutable as error:
+            # payonce has never been here; it asks again with the same event until it is told.
+            log.warning("acknowledgement.unroutable", order_id=event.order_id, reason=str(error))
 
 
 def _order_paid(delivery: Delivery) -> OrderPaid:

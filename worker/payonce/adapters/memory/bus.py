@@ -233,11 +233,9 @@ class MemoryConsumer:
     async def _consume(self) -> None:
         while True:
             await self._free.acquire()
-            try:
-                message = await self._queue.take()
-            except asyncio.CancelledError:
-                self._free.release()
-                raise
+            if self._stop.is_set():
+                return
+            message = await self._queue.take()
             task = asyncio.get_running_loop().create_task(self._work(message))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -175,22 +175,20 @@ class Consumer:
     ) -> bool:
         """Put a message aside; False where its channel is gone, so that it comes again."""
         message = parked_message(received, self._queue, fate.reason, delivery.received_at)
-        while session.is_open():
-            if self._desk.cool_down.active:
-                await self._desk.cool_down.passed()
-                continue
-            attempt_round = self._desk.cool_down.round
+        while True:
+            number = await self._desk.cool_down.round()
+            if not session.is_open():
+                return False
             try:
                 await self._publisher.publish(message)
             except Unroutable as error:
                 await self._declare_again()
-                self._desk.pause(Unavailable("rabbitmq", str(error)), attempt_round)
+                self._desk.pause(Unavailable("rabbitmq", str(error)), number)
             except Unavailable as error:
-                self._desk.pause(error, attempt_round)
+                self._desk.pause(error, number)
             else:
                 self._note_parked(delivery, fate)
                 return True
-        return False
 
     def _note_parked(self, delivery: Delivery, fate: Park) -> None:
         log.warning(

@@ -1,0 +1,212 @@
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from payonce.adapters.codec import (
+    CLOUDEVENT,
+    JSON,
+    MAX_BODY_BYTES,
+    Inbound,
+    check_traceparent,
+    decode_close,
+    decode_cloudevent,
+    decode_inbound,
+    decode_poll,
+    encode_close,
+    encode_event,
+    encode_poll,
+)
+from payonce.domain.errors import InvalidField
+from payonce.domain.events import EventType, make_event
+from payonce.domain.messages import CloseDue, Mode, PollDue
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+POLL = PollDue("p-1", "o-1", "mock", 1999, "CNY", 2, 1_700_000_000_123, 1_700_007_200_000)
+CLOSE = CloseDue("p-1", "o-1", "mock", 1999, "CNY", "order-paid", None, 1)
+
+names = st.text(min_size=1, max_size=64)
+times_ms = st.integers(0, 2**53)
+
+
+@given(
+    st.builds(
+        PollDue,
+        payment_id=names,
+        order_id=names,
+        gateway=names,
+        amount=st.integers(1, 10**15),
+        currency=names,
+        step=st.integers(0, 10**6),
+        due_ms=times_ms,
+        expires_ms=times_ms,
+        epoch=st.integers(0, 10**6),
+        gateway_ref=st.none() | names,
+        mode=st.sampled_from(Mode),
+        polls=st.lists(st.tuples(times_ms, times_ms, names), max_size=12).map(tuple),
+    )
+)
+def test_poll_survives_the_bus(message: PollDue) -> None:
+    """What is sent as a poll is received as the same poll."""
+    assert message == decode_poll(encode_poll(message))
+
+
+def test_close_survives_the_bus() -> None:
+    """What is sent as a close is received as the same close."""
+    assert CLOSE == decode_close(encode_close(CLOSE))
+
+
+def test_poll_of_a_later_version_is_understood() -> None:
+    """A field that this version does not know is ignored."""
+    body = msgspec.json.encode({**msgspec.to_builtins(POLL), "later": 1})
+    assert POLL == decode_poll(body)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"step": "2"}, "step"),
+        ({"step": -1}, "step"),
+        ({"epoch": -1}, "epoch"),
+        ({"amount": 1.5}, "amount"),
+        ({"mode": "never"}, "mode"),
+        ({"polls": [[1, 2]]}, "polls[0]"),
+    ],
+)
+def test_wrong_poll_names_its_field(change: dict[str, object], field: str) -> None:
+    """A poll that payonce did not send is refused, naming what is wrong with it."""
+    body = msgspec.json.encode({**msgspec.to_builtins(POLL), **change})
+    with pytest.raises(InvalidField) as caught:
+        decode_poll(body)
+    assert field == caught.value.field
+
+
+def test_poll_without_a_field_names_it() -> None:
+    """A missing field is named."""
+    body = {name: value for name, value in msgspec.to_builtins(POLL).items() if name != "amount"}
+    with pytest.raises(InvalidField, match="amount"):
+        decode_poll(msgspec.json.encode(body))
+
+
+def test_event_is_a_structured_cloudevent() -> None:
+    """An event carries the attributes of CloudEvents 1.0 and its data."""
+    at = datetime(2026, 1, 31, 8, tzinfo=UTC)
+    event = make_event(EventType.PAYMENT_SUCCEEDED, "o-1", "o-1", at, {"amount": 1999}, TRACE)
+    assert {
+        "specversion": "1.0",
+        "id": event.event_id,
+        "source": "/payonce",
+        "type": "payment.succeeded",
+        "subject": "o-1",
+        "time": "2026-01-31T08:00:00.000Z",
+        "datacontenttype": "application/json",
+        "traceparent": TRACE,
+        "data": {"amount": 1999},
+    } == msgspec.json.decode(encode_event(event))
+
+
+def test_event_without_a_trace_has_no_traceparent() -> None:
+    """An absent attribute is absent, not null."""
+    at = datetime(2026, 1, 31, 8, tzinfo=UTC)
+    event = make_event(EventType.PAYMENT_FAILED, "p-1", "o-1", at, {}, None)
+    assert "traceparent" not in msgspec.json.decode(encode_event(event))
+
+
+def envelope(**changes: object) -> bytes:
+    """Return a CloudEvent of payment.initiated; a change to None removes the attribute."""
+    event = {
+        "specversion": "1.0",
+        "id": "e-1",
+        "source": "/shop",
+        "type": "payment.initiated",
+        "traceparent": TRACE,
+        "data": {"payment_id": "p-1"},
+    }
+    changed = {**event, **changes}
+    return msgspec.json.encode({name: one for name, one in changed.items() if one is not None})
+
+
+@pytest.mark.parametrize("content_type", [CLOUDEVENT, f"{CLOUDEVENT}; charset=utf-8", None, ""])
+def test_cloudevent_is_opened(content_type: str | None) -> None:
+    """A CloudEvent is known by its content type, or without one by its shape."""
+    assert Inbound({"payment_id": "p-1"}, TRACE) == decode_inbound(
+        envelope(), content_type, "payment.initiated"
+    )
+
+
+@pytest.mark.parametrize("content_type", [JSON, "Application/JSON; charset=utf-8", None])
+def test_bare_data_is_taken(content_type: str | None) -> None:
+    """A bare data object is known by its content type, or without one by its shape."""
+    assert Inbound({"payment_id": "p-1"}, None) == decode_inbound(
+        b'{"payment_id":"p-1"}', content_type, "payment.initiated"
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "field"),
+    [
+        (envelope(specversion="0.3"), CLOUDEVENT, "specversion"),
+        (envelope(specversion=None), CLOUDEVENT, "specversion"),
+        (envelope(type="payment.initiated.v2"), CLOUDEVENT, "type"),
+        (envelope(data=None), CLOUDEVENT, "data"),
+        (envelope(data="p-1"), CLOUDEVENT, "data"),
+        (b"", JSON, "body"),
+        (b"{", JSON, "body"),
+        (b"null", JSON, "body"),
+        (b"[]", JSON, "body"),
+        (b'{"a":"\xff"}', JSON, "body"),
+        (b'{"a":NaN}', JSON, "body"),
+        (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, JSON, "body"),
+        (b'{"a":"' + b"x" * MAX_BODY_BYTES + b'"}', JSON, "body"),
+        (b"{}", "text/plain", "content_type"),
+        (b"{}", "application/x-protobuf", "content_type"),
+    ],
+)
+def test_garbage_names_what_is_wrong(body: bytes, content_type: str, field: str) -> None:
+    """Whatever a stranger sends is refused with the field that is wrong, and nothing else."""
+    with pytest.raises(InvalidField) as caught:
+        decode_inbound(body, content_type, "payment.initiated")
+    assert field == caught.value.field
+
+
+@given(st.binary(max_size=300), st.none() | st.sampled_from([JSON, CLOUDEVENT, "x"]))
+def test_no_bytes_raise_anything_else(body: bytes, content_type: str | None) -> None:
+    """Random bytes are refused or understood; nothing else happens."""
+    try:
+        decode_inbound(body, content_type, "payment.initiated")
+    except InvalidField as error:
+        assert str(error)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (TRACE, TRACE),
+        (TRACE.replace("00-", "cc-", 1) + "-later", TRACE.replace("00-", "cc-", 1) + "-later"),
+        (TRACE + "-more", None),
+        (TRACE.replace("00-", "ff-", 1), None),
+        (TRACE.upper(), None),
+        (f"00-{'0' * 32}-00f067aa0ba902b7-01", None),
+        (f"00-4bf92f3577b34da6a3ce929d0e0e4736-{'0' * 16}-01", None),
+        ("", None),
+        (7, None),
+        (TRACE + "\n", None),
+    ],
+)
+def test_traceparent_is_checked(value: object, expected: str | None) -> None:
+    """A traceparent passes only in the form of W3C Trace Context."""
+    assert expected == check_traceparent(value)
+
+
+def test_bad_traceparent_is_ignored() -> None:
+    """A malformed traceparent costs the trace, not the message."""
+    inbound = decode_inbound(envelope(traceparent="nonsense"), CLOUDEVENT, "payment.initiated")
+    assert Inbound({"payment_id": "p-1"}, None) == inbound
+
+
+def test_cloudevent_needs_an_id() -> None:
+    """A consumer that drops repeats by id needs one."""
+    with pytest.raises(InvalidField, match="^id"):
+        decode_cloudevent(envelope(id=None), "payment.initiated")
