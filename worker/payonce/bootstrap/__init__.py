@@ -4,6 +4,7 @@ from payonce.bootstrap.run import run_daemon
 from payonce.bootstrap.tools import (
     CheckResult,
     MigrateReport,
+    ParkedQueue,
     check,
     migrate,
     open_parked,
@@ -14,6 +15,7 @@ from payonce.bootstrap.tools import (
 __all__ = [
     "CheckResult",
     "MigrateReport",
+    "ParkedQueue",
     "check",
     "migrate",
     "open_parked",

@@ -2,7 +2,8 @@
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 
@@ -25,7 +26,7 @@ CONSUMERS_WITHIN_S = 18.0
 BROKER_WITHIN_S = 4.0
 _ASK_AGAIN_S = 2.0
 
-Run = Callable[[], Awaitable[None]]
+Run = Callable[[], Coroutine[Any, Any, None]]
 
 
 async def run_daemon(settings: Settings, roles: frozenset[str] = ROLES) -> int:

@@ -16,13 +16,17 @@ from payonce.adapters.postgres.reader import Reader
 from payonce.adapters.rabbitmq.broker import RabbitBroker
 from payonce.adapters.rabbitmq.declare import declare, queue_depths
 from payonce.adapters.rabbitmq.parked import Parked, Replayed, list_parked, replay
-from payonce.adapters.rabbitmq.topology import PARKED, PAYMENTS
+from payonce.adapters.rabbitmq.topology import PARKED, PAYMENTS, parked_queue_name
 from payonce.adapters.redis.cache import RedisCache
 from payonce.bootstrap.checks import problem_of
 from payonce.bootstrap.topology import topology_of
 from payonce.bootstrap.world import longest_wait_ms
 from payonce.domain.ids import event_id
+from payonce.domain.report import Outcome
 from payonce.domain.times import format_time
+from payonce.gateways.client import open_session
+from payonce.gateways.registry import build_gateways
+from payonce.ports.gateway import ChargeRef
 from payonce.settings import Settings
 
 PUBLISH_AT_ONCE = 200
@@ -53,8 +57,8 @@ async def migrate(settings: Settings) -> MigrateReport:
     return MigrateReport(tuple(applied), len(topology.queues))
 
 
-async def check(settings: Settings) -> list[CheckResult]:
-    """Ask every server whether it is there and holds what payonce needs."""
+async def check(settings: Settings, *, online: bool = False) -> list[CheckResult]:
+    """Ask every server whether it is there and holds what payonce needs; `online`: gateways too."""
     queues = topology_of(settings).queue_names()
 
     async def postgresql() -> None:
@@ -76,7 +80,20 @@ async def check(settings: Settings) -> list[CheckResult]:
         await _check("postgresql", postgresql()),
         await _check("rabbitmq", rabbitmq()),
         await _check("redis", redis()),
+        *(await _check_gateways(settings) if online else []),
     ]
+
+
+async def _check_gateways(settings: Settings) -> list[CheckResult]:
+    """Ask each gateway for a charge that does not exist: harmless, and it must say so."""
+    results = []
+    async with open_session() as session:
+        for name, gateway in build_gateways(settings.gateways, session, NullMeter()).items():
+            report = await gateway.query(ChargeRef("payonce-check"))
+            ok = report.outcome is not Outcome.UNKNOWN
+            detail = "ok" if ok else f"no usable answer: {report.reason}"
+            results.append(CheckResult(f"gateway {name}", ok, detail))
+    return results
 
 
 @asynccontextmanager
@@ -103,12 +120,18 @@ class ParkedQueue:
 
     async def replay(self, ids: Sequence[str] | None = None) -> Replayed:
         """Send parked messages back to where they came from; None: all of them."""
-        return await replay(self.amqp_url, self.queue, ids=ids)
+        wanted = None if ids is None else frozenset(ids)
+        return await replay(
+            self.amqp_url, lambda one: wanted is None or one.message_id in wanted, self.queue
+        )
 
 
 @asynccontextmanager
-async def open_parked(settings: Settings, queue: str = PARKED) -> AsyncIterator[ParkedQueue]:
-    """Give the parked messages of payonce or of an order consumer."""
+async def open_parked(
+    settings: Settings, service: str | None = None
+) -> AsyncIterator[ParkedQueue]:
+    """Give the parked messages of payonce, or of the order consumer named `service`."""
+    queue = PARKED if service is None else parked_queue_name(service)
     yield ParkedQueue(settings.servers.amqp_url, queue)
 
 

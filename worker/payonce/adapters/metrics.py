@@ -1,0 +1,183 @@
+"""Metrics for Prometheus. Names are documented in docs/metrics.md."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from payonce.domain.errors import PayonceError
+from payonce.looping import repeat
+from payonce.ports.clock import Clock
+from payonce.ports.store import Overview
+
+log = structlog.get_logger(__name__)
+
+LATENESS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60)
+DELAY_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600, 3600)
+REFRESH_EVERY = timedelta(seconds=10)
+
+QueueDepths = Callable[[], Awaitable[Mapping[str, tuple[int, int | None]]]]
+"""Messages of each queue, and those stuck on their way to a dead-letter target (None: unknown)."""
+
+
+class PrometheusMeter:
+    """ports.meter.Meter, with a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry(auto_describe=True)
+        self._registered = _counter(
+            registry, "payonce_registrations", "Payments registered.", "gateway", "outcome"
+        )
+        self._decided = _counter(
+            registry, "payonce_payments", "Decisions about payments.", "gateway", "verdict", "source"
+        )
+        self._dropped = _counter(
+            registry, "payonce_polls_dropped", "Polls that needed no answer.", "gateway", "reason"
+        )
+        self._revived = _counter(
+            registry, "payonce_payments_revived", "Payments the sweeper took up.", "gateway"
+        )
+        self._parked = _counter(registry, "payonce_parked", "Messages put aside.", "queue")
+        self._away = _counter(registry, "payonce_server_away", "Failed uses.", "server")
+        self._lateness = Histogram(
+            "payonce_poll_lateness_seconds",
+            "Time from a poll's due time to its turn.",
+            ["gateway"],
+            buckets=LATENESS_S,
+            registry=registry,
+        )
+        self._event_age = Histogram(
+            "payonce_event_seconds",
+            "Time from an event's occurrence to the broker's confirmation.",
+            ["type"],
+            buckets=DELAY_S,
+            registry=registry,
+        )
+        self._paid_to_event = Histogram(
+            "payonce_paid_to_event_seconds",
+            "Time from paid, in the gateway's word, to the confirmed event.",
+            buckets=DELAY_S,
+            registry=registry,
+        )
+        self._gateway = Histogram(
+            "payonce_gateway_seconds",
+            "Duration of calls to gateways.",
+            ["gateway", "call", "outcome"],
+            buckets=LATENESS_S,
+            registry=registry,
+        )
+
+    def payment_registered(self, gateway: str, outcome: str) -> None:
+        """Count a registration."""
+        self._registered.labels(gateway, outcome).inc()
+
+    def payment_decided(self, gateway: str, verdict: str, source: str) -> None:
+        """Count a decision."""
+        self._decided.labels(gateway, verdict, source).inc()
+
+    def poll_started(self, gateway: str, lateness_s: float) -> None:
+        """Observe how long after its due time a poll came to its turn."""
+        self._lateness.labels(gateway).observe(max(lateness_s, 0.0))
+
+    def poll_dropped(self, gateway: str, reason: str) -> None:
+        """Count a poll that did not ask the gateway."""
+        self._dropped.labels(gateway, reason).inc()
+
+    def event_published(self, event_type: str, age_s: float) -> None:
+        """Observe the time from the occurrence to the broker's confirmation."""
+        self._event_age.labels(event_type).observe(max(age_s, 0.0))
+
+    def success_announced(self, delay_s: float) -> None:
+        """Observe the time from paid to the confirmed event."""
+        self._paid_to_event.observe(max(delay_s, 0.0))
+
+    def gateway_asked(self, gateway: str, call: str, outcome: str, seconds: float) -> None:
+        """Observe one call to a gateway."""
+        self._gateway.labels(gateway, call, outcome).observe(seconds)
+
+    def payment_revived(self, gateway: str) -> None:
+        """Count a payment that the sweeper took up again."""
+        self._revived.labels(gateway).inc()
+
+    def message_parked(self, queue: str) -> None:
+        """Count a message that was put aside for a person."""
+        self._parked.labels(queue).inc()
+
+    def server_away(self, server: str) -> None:
+        """Count a failed use of a server."""
+        self._away.labels(server).inc()
+
+
+class NullMeter(PrometheusMeter):
+    """A meter that nobody reads, for commands that end soon."""
+
+
+class Gauges:
+    """What waits: read from database and broker every 10 s, kept in between."""
+
+    def __init__(
+        self, registry: CollectorRegistry, overview: Overview, depths: QueueDepths, clock: Clock
+    ) -> None:
+        self._overview = overview
+        self._depths = depths
+        self._clock = clock
+        self._messages = Gauge(
+            "payonce_queue_messages", "Messages of a queue.", ["queue"], registry=registry
+        )
+        self._stuck = Gauge(
+            "payonce_queue_stuck_messages",
+            "Messages that wait for a dead-letter target.",
+            ["queue"],
+            registry=registry,
+        )
+        self._waiting = Gauge(
+            "payonce_waiting", "What waits for somebody.", ["what"], registry=registry
+        )
+        self._oldest = Gauge(
+            "payonce_waiting_oldest_seconds",
+            "Age of the oldest of what waits; 0 where nothing does.",
+            ["what"],
+            registry=registry,
+        )
+
+    async def run(self) -> None:
+        """Refresh for ever."""
+        await repeat("gauges", self.run_once, REFRESH_EVERY, self._clock)
+
+    async def run_once(self) -> bool:
+        """Refresh once; a server that is away leaves its gauges as they were."""
+        for refresh in (self._refresh_backlog, self._refresh_queues):
+            try:
+                await refresh()
+            except PayonceError as error:
+                log.info("gauges.stale", reason=str(error))
+        return False
+
+    async def _refresh_backlog(self) -> None:
+        backlog = await self._overview.backlog()
+        counts = {
+            "outbox": (backlog.outbox_events, backlog.outbox_oldest_at),
+            "unresolved": (backlog.unresolved, backlog.unresolved_oldest_at),
+            "unacknowledged": (backlog.unacknowledged, backlog.unacknowledged_oldest_at),
+            "mismatched": (backlog.mismatched, None),
+            "refunds_held": (backlog.refunds_held, None),
+        }
+        for what, (count, oldest_at) in counts.items():
+            self._waiting.labels(what).set(count)
+            self._oldest.labels(what).set(self._age_s(oldest_at))
+
+    async def _refresh_queues(self) -> None:
+        for queue, (messages, stuck) in (await self._depths()).items():
+            self._messages.labels(queue).set(messages)
+            if stuck is not None:
+                self._stuck.labels(queue).set(stuck)
+
+    def _age_s(self, oldest_at: datetime | None) -> float:
+        if oldest_at is None:
+            return 0.0
+        return max((self._clock.now() - oldest_at).total_seconds(), 0.0)
+
+
+def _counter(registry: CollectorRegistry, name: str, text: str, *labels: str) -> Counter:
+    return Counter(name, text, labels, registry=registry)

@@ -1,0 +1,1 @@
+"""Redis sheds load: what it forgets is found out another way."""

@@ -1,0 +1,5 @@
+"""The edge: HTTP for health, metrics and, later, everybody outside."""
+
+from payonce.edge.server import Edge
+
+__all__ = ["Edge"]

@@ -1,0 +1,101 @@
+"""The HTTP client that all gateways share: pooled, bounded, following nobody."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+from yarl import URL
+
+MAX_ANSWER_BYTES = 65_536
+LONGEST_RETRY_AFTER_S = 3_600.0
+_MAX_CONNECTIONS = 1_000
+_IDLE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an HTTP call was answered."""
+
+    status: int
+    body: bytes
+    retry_after_s: float | None = None
+
+
+class NoAnswer(Exception):  # noqa: N818 - an expected outcome, named as such
+    """The call was not answered; `sent` says whether it may have reached the gateway."""
+
+    def __init__(self, problem: str, *, sent: bool) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.sent = sent
+
+
+@asynccontextmanager
+async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
+    """Give the session of one process: no cookies, no proxies, no redirects, idle ones dropped."""
+    connector = aiohttp.TCPConnector(
+        limit=_MAX_CONNECTIONS, limit_per_host=0, keepalive_timeout=_IDLE_S, ttl_dns_cache=60
+    )
+    async with aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=False,
+        skip_auto_headers=("User-Agent", "Accept-Encoding"),
+    ) as session:
+        yield session
+
+
+async def call(  # noqa: PLR0913 - the parts of a request
+    session: aiohttp.ClientSession,
+    method: str,
+    url: URL,
+    headers: dict[str, str],
+    timeout: aiohttp.ClientTimeout,
+    body: bytes | None = None,
+) -> Answer:
+    """Return the answer, read to 64 KiB at most. Raises NoAnswer."""
+    try:
+        async with session.request(
+            method, url, headers=headers, data=body, timeout=timeout, allow_redirects=False
+        ) as response:
+            content = await _read(response)
+            after = response.headers.get("Retry-After")
+            return Answer(response.status, content, _retry_after_s(after) if after else None)
+    except aiohttp.ClientConnectorError as error:
+        raise NoAnswer(f"cannot connect: {type(error.os_error).__name__}", sent=False) from None
+    except TimeoutError:
+        raise NoAnswer("timed out", sent=True) from None
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise NoAnswer(f"broke off: {type(error).__name__}", sent=True) from None
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    length = response.content_length
+    if length is not None and length <= MAX_ANSWER_BYTES:
+        return await response.read()
+    content = b""
+    async for piece in response.content.iter_any():
+        content += piece
+        if len(content) > MAX_ANSWER_BYTES:
+            response.close()
+            raise NoAnswer(f"answered more than {MAX_ANSWER_BYTES} bytes", sent=True)
+    return content
+
+
+def _retry_after_s(value: str) -> float | None:
+    """Return the seconds that a Retry-After asks for (RFC 9110, 10.2.3), an hour at most."""
+    try:
+        wait_s = float(value) if value.strip().isdigit() else _until(value)
+    except (ValueError, OverflowError, TypeError):
+        return None
+    return min(max(wait_s, 0.0), LONGEST_RETRY_AFTER_S)
+
+
+def _until(value: str) -> float:
+    time = parsedate_to_datetime(value)
+    time = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return (time - datetime.now(UTC)).total_seconds()

@@ -1,0 +1,269 @@
+"""The `http` gateway: the JSON protocol of payonce's own making (docs/gateway-mock.md)."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from payonce.domain.errors import GatewayAmbiguous, GatewayRefused, GatewayRetryable
+from payonce.domain.report import GatewayReport, Outcome
+from payonce.domain.times import format_time
+from payonce.domain.watch import Terms
+from payonce.gateways.client import Answer, NoAnswer, call
+from payonce.ports.gateway import (
+    ChargeRef,
+    CloseAnswer,
+    CreatedCharge,
+    NewCharge,
+    NewRefund,
+    RefundOutcome,
+    RefundReport,
+)
+from payonce.ports.meter import Meter
+from payonce.settings import GatewaySettings
+
+_RETRYABLE = frozenset({429, 503})
+_OK = frozenset({200, 201})
+
+
+class _Charge(msgspec.Struct):
+    """A charge as the protocol writes it; unknown fields are left alone."""
+
+    payment_id: str
+    status: Literal["pending", "succeeded", "failed", "closed"]
+    amount: int
+    currency: str
+    gateway_ref: str | None = None
+    paid_at: datetime | None = None
+    refunded: int = 0
+    reason: str | None = None
+    qr: str | None = None
+    pay_url: str | None = None
+
+
+class _Refund(msgspec.Struct):
+    """A refund as the protocol writes it."""
+
+    refund_id: str
+    payment_id: str
+    amount: int
+    status: Literal["pending", "succeeded", "failed"]
+    reason: str | None = None
+
+
+class _Closed(msgspec.Struct):
+    """The answer to a close."""
+
+    status: Literal["closed", "succeeded"]
+
+
+_charges = msgspec.json.Decoder(_Charge)
+_refunds = msgspec.json.Decoder(_Refund)
+_closes = msgspec.json.Decoder(_Closed)
+
+Shape = TypeVar("Shape")
+
+
+@dataclass(frozen=True, slots=True)
+class _Nonsense:
+    """An answer that is not what the protocol says; concludes nothing."""
+
+    problem: str
+
+
+class HttpGateway:
+    """One gateway that speaks the `http` protocol."""
+
+    def __init__(
+        self, settings: GatewaySettings, session: aiohttp.ClientSession, meter: Meter
+    ) -> None:
+        self._settings = settings
+        self._session = session
+        self._meter = meter
+        self._base = settings.base_url
+        self._timeout = aiohttp.ClientTimeout(total=settings.timeout_s)
+        self._headers = {"Authorization": f"Bearer {settings.secrets[0].reveal()}"}
+        self._in_flight = asyncio.Semaphore(settings.max_in_flight)
+
+    @property
+    def name(self) -> str:
+        """The name in the configuration."""
+        return self._settings.name
+
+    @property
+    def terms(self) -> Terms:
+        """How its payments are watched."""
+        return self._settings.terms
+
+    async def query(self, charge: ChargeRef) -> GatewayReport:
+        """Ask how a charge stands; UNKNOWN on a time-out, an error or nonsense."""
+        answer = await self._ask("query", "GET", f"/charges/{_part(charge.payment_id)}")
+        if isinstance(answer, NoAnswer):
+            return GatewayReport(Outcome.UNKNOWN, reason=answer.problem)
+        if answer.status == 404:
+            return GatewayReport(Outcome.NOT_FOUND, reason="not-known")
+        if answer.status != 200:
+            return _unknown(answer)
+        found = _decode(_charges, answer.body)
+        return _report(found, charge.payment_id)
+
+    async def close(self, charge: ChargeRef) -> CloseAnswer:
+        """Ask to close a charge; never raises."""
+        answer = await self._ask("close", "POST", f"/charges/{_part(charge.payment_id)}/close")
+        if isinstance(answer, NoAnswer):
+            return CloseAnswer.UNKNOWN
+        if answer.status in {404, 405}:
+            return CloseAnswer.NOT_FOUND if answer.status == 404 else CloseAnswer.CANNOT_CLOSE
+        closed = _decode(_closes, answer.body)
+        match closed, answer.status:
+            case _Closed(status="closed"), 200:
+                return CloseAnswer.CLOSED
+            case _Closed(status="succeeded"), 409:
+                return CloseAnswer.ALREADY_PAID
+            case _:
+                return CloseAnswer.UNKNOWN
+
+    async def create(self, charge: NewCharge) -> CreatedCharge:
+        """Create a charge; the same payment_id again is the same charge."""
+        body = {
+            "payment_id": charge.payment_id,
+            "order_id": charge.order_id,
+            "amount": charge.amount,
+            "currency": charge.currency,
+            "expires_at": format_time(charge.expires_at),
+            "notify_url": charge.notify_url,
+        }
+        answer = self._accepted(await self._ask("create", "POST", "/charges", body))
+        created = _decode(_charges, answer.body)
+        if isinstance(created, _Nonsense):
+            raise GatewayAmbiguous(self.name, created.problem)
+        report = _report(created, charge.payment_id)
+        if report.outcome is Outcome.UNKNOWN:
+            raise GatewayAmbiguous(self.name, report.reason)
+        return CreatedCharge(report, created.qr, created.pay_url)
+
+    async def refund(self, refund: NewRefund) -> RefundReport:
+        """Refund; the same refund_id again is the same refund."""
+        body = {
+            "refund_id": refund.refund_id,
+            "payment_id": refund.payment_id,
+            "amount": refund.amount,
+            "reason": refund.reason,
+        }
+        try:
+            answer = self._accepted(await self._ask("refund", "POST", "/refunds", body))
+        except GatewayAmbiguous as error:
+            return RefundReport(RefundOutcome.UNKNOWN, error.problem)
+        made = _decode(_refunds, answer.body)
+        return _refund_report(made, refund.refund_id)
+
+    async def query_refund(self, refund_id: str, charge: ChargeRef) -> RefundReport:
+        """Ask how a refund stands; never raises."""
+        del charge  # the protocol finds a refund by its own id alone
+        answer = await self._ask("query_refund", "GET", f"/refunds/{_part(refund_id)}")
+        if isinstance(answer, NoAnswer):
+            return RefundReport(RefundOutcome.UNKNOWN, answer.problem)
+        if answer.status == 404:
+            return RefundReport(RefundOutcome.NOT_FOUND)
+        if answer.status != 200:
+            return RefundReport(RefundOutcome.UNKNOWN, f"http-{answer.status}")
+        found = _decode(_refunds, answer.body)
+        return _refund_report(found, refund_id)
+
+    async def _ask(
+        self, name: str, method: str, path: str, body: dict[str, Any] | None = None
+    ) -> Answer | NoAnswer:
+        url = URL(self._base + path, encoded=True)
+        headers, content = self._headers, None
+        if body is not None:
+            headers = {**headers, "Content-Type": "application/json"}
+            content = msgspec.json.encode(body)
+        async with self._in_flight:
+            started = time.perf_counter()
+            try:
+                answer: Answer | NoAnswer = await call(
+                    self._session, method, url, headers, self._timeout, content
+                )
+            except NoAnswer as error:
+                answer = error
+        outcome = "no-answer" if isinstance(answer, NoAnswer) else f"{answer.status // 100}xx"
+        self._meter.gateway_asked(self.name, name, outcome, time.perf_counter() - started)
+        return answer
+
+    def _accepted(self, answer: Answer | NoAnswer) -> Answer:
+        """Return an answer that says yes; raise what any other one means for a call that acts."""
+        if isinstance(answer, NoAnswer):
+            if answer.sent:
+                raise GatewayAmbiguous(self.name, answer.problem)
+            raise GatewayRetryable(self.name, answer.problem)
+        if answer.status in _OK:
+            return answer
+        if answer.status in _RETRYABLE:
+            raise GatewayRetryable(self.name, f"http-{answer.status}", answer.retry_after_s)
+        if 400 <= answer.status < 500:
+            raise GatewayRefused(self.name, f"http-{answer.status}", _problem(answer.body))
+        raise GatewayAmbiguous(self.name, f"http-{answer.status}")
+
+
+def _report(charge: _Charge | _Nonsense, payment_id: str) -> GatewayReport:
+    if isinstance(charge, _Nonsense):
+        return GatewayReport(Outcome.UNKNOWN, reason=charge.problem)
+    problem = _charge_problem(charge, payment_id)
+    if problem:
+        return GatewayReport(Outcome.UNKNOWN, reason=f"nonsense: {problem}")
+    return GatewayReport(
+        outcome=Outcome(charge.status),
+        gateway_ref=charge.gateway_ref,
+        amount=charge.amount,
+        currency=charge.currency,
+        paid_at=charge.paid_at,
+        refunded=charge.refunded,
+        reason=(charge.reason or "")[:200],
+    )
+
+
+def _charge_problem(charge: _Charge, payment_id: str) -> str:
+    """Return the field of a well-formed charge that cannot be meant; empty: none."""
+    ref = charge.gateway_ref
+    if charge.payment_id != payment_id:
+        return "payment_id is another's"
+    if ref is not None and not (1 <= len(ref) <= 255 and ref.isprintable()):
+        return "gateway_ref is not usable"
+    if charge.paid_at is not None and charge.paid_at.tzinfo is None:
+        return "paid_at has no zone"
+    return "refunded is out of range" if not 0 <= charge.refunded <= charge.amount else ""
+
+
+def _refund_report(refund: _Refund | _Nonsense, refund_id: str) -> RefundReport:
+    if isinstance(refund, _Nonsense):
+        return RefundReport(RefundOutcome.UNKNOWN, refund.problem)
+    if refund.refund_id != refund_id:
+        return RefundReport(RefundOutcome.UNKNOWN, "nonsense: refund_id is another's")
+    return RefundReport(RefundOutcome(refund.status), (refund.reason or "")[:200])
+
+
+def _decode(decoder: "msgspec.json.Decoder[Shape]", body: bytes) -> "Shape | _Nonsense":
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _Nonsense(f"nonsense: {error}"[:200])
+
+
+def _unknown(answer: Answer) -> GatewayReport:
+    return GatewayReport(
+        Outcome.UNKNOWN, reason=f"http-{answer.status}", retry_after_s=answer.retry_after_s
+    )
+
+
+def _problem(body: bytes) -> str:
+    return body[:200].decode(errors="replace").replace("\n", " ")
+
+
+def _part(text: str) -> str:
+    return quote(text, safe=":")

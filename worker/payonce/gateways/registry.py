@@ -1,0 +1,30 @@
+"""Which adapter serves which kind of gateway."""
+
+from collections.abc import Mapping
+
+import aiohttp
+
+from payonce.domain.errors import BadSettings
+from payonce.gateways.http import HttpGateway
+from payonce.ports.gateway import Gateway
+from payonce.ports.meter import Meter
+from payonce.settings import GatewaySettings
+
+ADAPTERS = {"http": HttpGateway}
+
+
+def build_gateways(
+    settings: Mapping[str, GatewaySettings], session: aiohttp.ClientSession, meter: Meter
+) -> dict[str, Gateway]:
+    """Return the gateways by name. Raises BadSettings where a kind has no adapter."""
+    return {name: _build(one, session, meter) for name, one in settings.items()}
+
+
+def _build(settings: GatewaySettings, session: aiohttp.ClientSession, meter: Meter) -> Gateway:
+    adapter = ADAPTERS.get(settings.kind)
+    if adapter is None:
+        key = f"gateways.{settings.name}.kind"
+        raise BadSettings(
+            key, f"{settings.kind} is not in this version yet", ", ".join(sorted(ADAPTERS))
+        )
+    return adapter(settings, session, meter)
