@@ -1,0 +1,1 @@
+"""The store: one suite of behaviour for fake and PostgreSQL, and what is PostgreSQL's own."""

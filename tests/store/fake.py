@@ -1,0 +1,271 @@
+"""The store in memory: each method is one step that nothing interrupts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from payonce.adapters.postgres.repeats import find_conflict
+from payonce.domain.decide import Facts, Verdict
+from payonce.domain.effects import Effects, Entry
+from payonce.domain.events import Event, EventType
+from payonce.domain.ids import event_id
+from payonce.domain.messages import OrderAcknowledged, PaymentInitiated
+from payonce.domain.order import Order, OrderStatus
+from payonce.domain.payment import UNFINISHED, Payment, PaymentStatus
+from payonce.domain.refund import Refund, RefundStatus
+from payonce.ports.store import (
+    AcknowledgeOutcome,
+    Backlog,
+    Judge,
+    OutboxRow,
+    Registered,
+    RegisterOutcome,
+    Registration,
+    Revival,
+    StepDone,
+    Wanted,
+    WatchState,
+)
+
+
+@dataclass
+class Waiting:
+    """An event of the outbox."""
+
+    event: Event
+    leased_until: datetime | None = None
+    attempts: int = 0
+
+    @property
+    def due_at(self) -> datetime:
+        """When its turn comes."""
+        return self.leased_until or self.event.occurred_at
+
+
+@dataclass
+class FakeStore:
+    """Registrar, Ledger, Watches, Orders, Outbox and Overview in one."""
+
+    orders: dict[str, Order] = field(default_factory=dict)
+    payments: dict[str, Payment] = field(default_factory=dict)
+    expires_given: dict[str, bool] = field(default_factory=dict)
+    revive_at: dict[str, datetime | None] = field(default_factory=dict)
+    settled_at: dict[str, datetime] = field(default_factory=dict)
+    acknowledged: set[str] = field(default_factory=set)
+    refunds: list[Refund] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    outbox: dict[str, Waiting] = field(default_factory=dict)
+
+    async def register(self, wanted: Sequence[Registration]) -> list[Registered]:
+        """See the port."""
+        results = [self._register(one) for one in wanted]
+        return [replace(one, order=self.orders[one.order.order_id]) for one in results]
+
+    async def settle(self, wanted: Sequence[Wanted], judge: Judge) -> None:
+        """See the port."""
+        locked = {
+            one.payment_id: self._facts(one) for one in wanted if one.payment_id in self.payments
+        }
+        for effects in judge(locked):
+            if effects.decision.verdict is not Verdict.IGNORED:
+                self._apply(effects)
+
+    async def watch_states(self, payment_ids: Sequence[str]) -> list[WatchState | None]:
+        """See the port."""
+        return [_state_of(self.payments.get(payment_id)) for payment_id in payment_ids]
+
+    async def record_steps(self, steps: Sequence[StepDone]) -> list[bool]:
+        """See the port."""
+        return [self._record(one) for one in steps]
+
+    async def revive(
+        self, now: datetime, limit: int, plan: Callable[[Sequence[Payment]], Sequence[Revival]]
+    ) -> list[Payment]:
+        """See the port."""
+        due = sorted((at, key) for key, at in self.revive_at.items() if at and at <= now)
+        revivals = plan([self.payments[key] for _, key in due[:limit]])
+        for one in revivals:
+            self.revive_at[one.payment_id] = one.revive_at
+            payment = self.payments[one.payment_id]
+            self.payments[one.payment_id] = replace(payment, epoch=one.epoch)
+        return [self.payments[one.payment_id] for one in revivals]
+
+    async def acknowledge(
+        self, messages: Sequence[OrderAcknowledged], now: datetime
+    ) -> list[AcknowledgeOutcome]:
+        """See the port."""
+        return [self._acknowledge(one, now) for one in messages]
+
+    async def cancel(self, order_id: str, now: datetime) -> list[Payment]:
+        """See the port."""
+        unknown = Order(order_id, OrderStatus.CANCELLED, None, None, None, -1)
+        order = self.orders.setdefault(order_id, unknown)
+        if order is unknown or order.status is OrderStatus.OPEN:
+            after = replace(order, status=OrderStatus.CANCELLED, version=order.version + 1)
+            self.orders[order_id] = after
+            self.entries.append(Entry(order_id, None, now, "order.cancelled", {}))
+        if self.orders[order_id].status is not OrderStatus.CANCELLED:
+            return []
+        own = (p for p in self.payments.values() if p.order_id == order_id)
+        return [payment for payment in own if payment.status in UNFINISHED]
+
+    async def delete_events(self, event_ids: Sequence[str]) -> list[None]:
+        """See the port."""
+        for one in event_ids:
+            self.outbox.pop(one, None)
+        return [None] * len(event_ids)
+
+    async def claim_events(
+        self, now: datetime, older_than: datetime, until: datetime, limit: int
+    ) -> list[OutboxRow]:
+        """See the port."""
+        free = [
+            one
+            for one in self.outbox.values()
+            if one.due_at <= now and one.event.occurred_at < older_than
+        ]
+        claimed = sorted(free, key=lambda one: (one.due_at, one.event.event_id))[:limit]
+        rows = [_outbox_row(one) for one in claimed]
+        for one in claimed:
+            one.leased_until = until
+            one.attempts += 1
+        return rows
+
+    async def backlog(self) -> Backlog:
+        """See the port."""
+        unresolved = [p.expires_at for p in self.payments.values() if p.unresolved]
+        unacknowledged = [at for key, at in self.settled_at.items() if key not in self.acknowledged]
+        return Backlog(
+            outbox_events=len(self.outbox),
+            outbox_oldest_at=min((w.event.occurred_at for w in self.outbox.values()), default=None),
+            unresolved=len(unresolved),
+            unresolved_oldest_at=min(unresolved, default=None),
+            mismatched=sum(payment.mismatched is not None for payment in self.payments.values()),
+            unacknowledged=len(unacknowledged),
+            unacknowledged_oldest_at=min(unacknowledged, default=None),
+            refunds_held=sum(refund.status is RefundStatus.HELD for refund in self.refunds),
+        )
+
+    def _register(self, wanted: Registration) -> Registered:
+        message = wanted.message
+        payment = self.payments.get(message.payment_id)
+        order = self.orders.setdefault(message.order_id, _open_order(message.order_id))
+        problem = find_conflict(payment, message) if payment else ""
+        if problem:
+            return Registered(RegisterOutcome.CONFLICT, payment, order, problem)
+        owner = self._owner(message.gateway, message.gateway_ref)
+        if owner not in {None, message.payment_id}:
+            detail = f"gateway_ref {message.gateway_ref} belongs to payment {owner}"
+            return Registered(RegisterOutcome.REF_TAKEN, payment, order, detail)
+        if payment:
+            return Registered(RegisterOutcome.SAME, self._fill(payment, message), order)
+        return Registered(RegisterOutcome.NEW, *self._insert(wanted))
+
+    def _insert(self, wanted: Registration) -> tuple[Payment, Order]:
+        message = wanted.message
+        payment = _new_payment(message)
+        order = self.orders[message.order_id]
+        if order.amount is None:
+            order = replace(order, amount=message.amount, currency=message.currency)
+        self.orders[order.order_id] = order
+        self.payments[payment.payment_id] = payment
+        self.expires_given[payment.payment_id] = message.expires_given
+        self.revive_at[payment.payment_id] = wanted.revive_at
+        return payment, order
+
+    def _fill(self, payment: Payment, message: PaymentInitiated) -> Payment:
+        key = payment.payment_id
+        if message.expires_given and not self.expires_given[key]:
+            payment = replace(payment, expires_at=message.expires_at)
+            self.expires_given[key] = True
+        ref = payment.gateway_ref or message.gateway_ref
+        self.payments[key] = replace(payment, gateway_ref=ref)
+        return self.payments[key]
+
+    def _owner(self, gateway: str, ref: str | None) -> str | None:
+        owners = (
+            p.payment_id
+            for p in self.payments.values()
+            if ref and p.gateway == gateway and p.gateway_ref == ref
+        )
+        return next(owners, None)
+
+    def _facts(self, wanted: Wanted) -> Facts:
+        payment = self.payments[wanted.payment_id]
+        owner = self._owner(payment.gateway, wanted.reported_ref)
+        return Facts(self.orders[payment.order_id], payment, owner)
+
+    def _apply(self, effects: Effects) -> None:
+        payment, order = effects.payment, effects.order
+        self.payments[payment.payment_id] = payment
+        self.orders[order.order_id] = order
+        self.revive_at[payment.payment_id] = effects.revive_at
+        if effects.settled_at:
+            self.settled_at[order.order_id] = effects.settled_at
+        for event in effects.events:
+            self.outbox.setdefault(event.event_id, Waiting(event))
+        self.refunds.extend(effects.refunds)
+        self.entries.extend(effects.entries)
+
+    def _record(self, one: StepDone) -> bool:
+        payment = self.payments.get(one.payment_id)
+        if payment is None or payment.status not in UNFINISHED or payment.mismatched:
+            return False
+        if payment.epoch != one.epoch or one.step <= payment.step:
+            return False
+        self.payments[one.payment_id] = replace(payment, step=one.step)
+        self.revive_at[one.payment_id] = one.revive_at
+        return True
+
+    def _acknowledge(self, message: OrderAcknowledged, now: datetime) -> AcknowledgeOutcome:
+        order = self.orders.get(message.order_id)
+        if order is None:
+            return AcknowledgeOutcome.UNKNOWN_ORDER
+        if order.settled_by != message.payment_id:
+            return AcknowledgeOutcome.NOT_THE_WINNER
+        self.outbox.pop(event_id(EventType.PAYMENT_SUCCEEDED, order.order_id), None)
+        if order.order_id in self.acknowledged:
+            return AcknowledgeOutcome.ALREADY
+        self.acknowledged.add(order.order_id)
+        self.orders[order.order_id] = replace(order, version=order.version + 1)
+        self.entries.append(
+            Entry(order.order_id, message.payment_id, now, "order.acknowledged", {})
+        )
+        return AcknowledgeOutcome.ACKNOWLEDGED
+
+
+def _open_order(order_id: str) -> Order:
+    return Order(order_id, OrderStatus.OPEN, None, None, None, 0)
+
+
+def _state_of(payment: Payment | None) -> WatchState | None:
+    if payment is None:
+        return None
+    return WatchState(payment.status, payment.unresolved, payment.epoch, payment.step)
+
+
+def _new_payment(message: PaymentInitiated) -> Payment:
+    return Payment(
+        payment_id=message.payment_id,
+        order_id=message.order_id,
+        gateway=message.gateway,
+        amount=message.amount,
+        currency=message.currency,
+        status=PaymentStatus.PENDING,
+        gateway_ref=message.gateway_ref,
+        expires_at=message.expires_at,
+        traceparent=message.traceparent,
+    )
+
+
+def _outbox_row(waiting: Waiting) -> OutboxRow:
+    event = waiting.event
+    return OutboxRow(
+        event_id=event.event_id,
+        type=event.type,
+        order_id=event.order_id,
+        occurred_at=event.occurred_at,
+        data=event.data,
+        traceparent=event.traceparent,
+        attempts=waiting.attempts,
+    )
