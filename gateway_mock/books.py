@@ -1,0 +1,195 @@
+"""The gateway's books: charges and refunds, and what they add up to. No I/O; time is given."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from gateway_mock.shopper import Script
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not a fault
+    """The gateway does not do what was asked."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+@dataclass(slots=True)
+class Refund:
+    """Money sent back, under one id for ever. Amount in minor units."""
+
+    refund_id: str
+    payment_id: str
+    amount: int
+    reason: str
+    status: str
+
+
+@dataclass(slots=True)
+class Charge:
+    """One payment as the gateway keeps it. Times in seconds since 1970, amounts in minor units."""
+
+    payment_id: str
+    order_id: str
+    amount: int
+    currency: str
+    gateway_ref: str
+    created_at: float
+    expires_at: float | None
+    notify_url: str | None
+    script: Script
+    closed_at: float | None = None
+    paid_at: float | None = None
+    failed: bool = False
+    refunds: list[Refund] = field(default_factory=list)
+    queried_at: list[float] = field(default_factory=list)
+
+    def settle(self, now: float) -> None:
+        """Let what the script says happen, as far as its time has come."""
+        if self.paid_at is not None or self.failed:
+            return
+        script = self.script
+        if script.declines_after_s is not None and now >= self.created_at + script.declines_after_s:
+            self.failed = self.closed_at is None
+            return
+        paid_at = self._pay_time(now)
+        if paid_at is not None and now >= paid_at and self._takes_money(paid_at):
+            self.paid_at = paid_at
+
+    def status(self, now: float) -> str:
+        """Return pending, succeeded, failed or closed."""
+        self.settle(now)
+        if self.paid_at is not None:
+            return "succeeded"
+        if self.failed:
+            return "failed"
+        return "pending" if self.closed_at is None else "closed"
+
+    def is_known(self, now: float) -> bool:
+        """Say whether the gateway admits to the charge yet."""
+        return now >= self.created_at + self.script.missing_until_s
+
+    @property
+    def captured(self) -> int:
+        """What the shopper paid."""
+        return 0 if self.paid_at is None else self.amount
+
+    @property
+    def refunded(self) -> int:
+        """What went back or is on its way back."""
+        return sum(one.amount for one in self.refunds if one.status != "failed")
+
+    def _pay_time(self, now: float) -> float | None:
+        script = self.script
+        if script.pays_after_queries is not None and len(self.queried_at) > script.pays_after_queries:
+            return now
+        return None if script.pays_after_s is None else self.created_at + script.pays_after_s
+
+    def _takes_money(self, at: float) -> bool:
+        if self.script.pays_though_closed:
+            return True
+        closed = self.closed_at is not None and self.closed_at <= at
+        return not closed and (self.expires_at is None or at < self.expires_at)
+
+
+class Books:
+    """All charges and refunds."""
+
+    def __init__(self) -> None:
+        self.charges: dict[str, Charge] = {}
+        self.refunds: dict[str, Refund] = {}
+        self._numbers = count(1)
+
+    def open(  # noqa: PLR0913 - the fields of a charge
+        self,
+        *,
+        payment_id: str,
+        order_id: str,
+        amount: int,
+        currency: str,
+        now: float,
+        expires_at: float | None = None,
+        notify_url: str | None = None,
+        script: Script | None = None,
+    ) -> tuple[Charge, bool]:
+        """Return the charge of this payment and whether it is new. Raises Refused."""
+        known = self.charges.get(payment_id)
+        if known is not None:
+            same = (known.order_id, known.amount, known.currency) == (order_id, amount, currency)
+            if not same:
+                raise Refused(409, f"{payment_id} exists with another order, amount or currency")
+            return known, False
+        charge = Charge(
+            payment_id=payment_id,
+            order_id=order_id,
+            amount=amount,
+            currency=currency,
+            gateway_ref=f"ch_{next(self._numbers):08d}",
+            created_at=now,
+            expires_at=expires_at,
+            notify_url=notify_url,
+            script=script or Script(),
+        )
+        self.charges[payment_id] = charge
+        return charge, True
+
+    def find(self, payment_id: str, now: float) -> Charge:
+        """Return a charge. Raises Refused(404)."""
+        charge = self.charges.get(payment_id)
+        if charge is None or not charge.is_known(now):
+            raise Refused(404, f"no charge {payment_id}")
+        return charge
+
+    def close(self, payment_id: str, now: float) -> str:
+        """Close a charge and return its status: closed, or succeeded where it was paid first."""
+        charge = self.find(payment_id, now)
+        status = charge.status(now)
+        if status == "pending":
+            charge.closed_at = now
+            return "closed"
+        return "succeeded" if status == "succeeded" else "closed"
+
+    def refund(
+        self, refund_id: str, payment_id: str, amount: int, reason: str, now: float
+    ) -> tuple[Refund, bool]:
+        """Return the refund of this id and whether it is new. Raises Refused."""
+        known = self.refunds.get(refund_id)
+        if known is not None:
+            if (known.payment_id, known.amount) != (payment_id, amount):
+                raise Refused(409, f"{refund_id} exists with another payment or amount")
+            return known, False
+        charge = self.find(payment_id, now)
+        if charge.status(now) != "succeeded" or amount > charge.captured - charge.refunded:
+            raise Refused(422, f"{amount} is above what was captured and not refunded")
+        refund = Refund(refund_id, payment_id, amount, reason, charge.script.refunds)
+        charge.refunds.append(refund)
+        self.refunds[refund_id] = refund
+        return refund, True
+
+    def balance(self, now: float) -> dict[str, Any]:
+        """Return captured, refunded and kept, in all and by order; amounts in minor units."""
+        for charge in self.charges.values():
+            charge.settle(now)
+        orders: dict[str, list[Charge]] = {}
+        for charge in self.charges.values():
+            orders.setdefault(charge.order_id, []).append(charge)
+        return {
+            **_totals(self.charges.values()),
+            "orders": {order_id: _totals(charges) for order_id, charges in orders.items()},
+        }
+
+
+def _totals(charges: Iterable[Charge]) -> dict[str, int]:
+    listed = list(charges)
+    captured = sum(one.captured for one in listed)
+    refunded = sum(one.refunded for one in listed)
+    return {
+        "charges": len(listed),
+        "succeeded": sum(one.paid_at is not None for one in listed),
+        "captured": captured,
+        "refunded": refunded,
+        "kept": captured - refunded,
+    }

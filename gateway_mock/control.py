@@ -1,0 +1,119 @@
+"""The control API: scripts, profiles and the books, for tests and demos. Without a bearer."""
+
+from dataclasses import replace
+from typing import Any
+
+from aiohttp import web
+
+from gateway_mock.books import Books, Charge
+from gateway_mock.server import Mock
+from gateway_mock.shopper import parse_profile, parse_script
+
+
+def control_routes(mock: Mock) -> list[web.RouteDef]:
+    """Return the routes below /control."""
+    control = Control(mock)
+    return [
+        web.get("/control/healthz", control.healthz),
+        web.post("/control/scripts", control.scripts),
+        web.post("/control/profile", control.profile),
+        web.post("/control/charges", control.charges),
+        web.post("/control/charges/{payment_id}/{act}", control.act),
+        web.get("/control/books", control.books),
+        web.get("/control/queries/{payment_id}", control.queries),
+        web.post("/control/reset", control.reset),
+    ]
+
+
+class Control:
+    """What a test or a demo may do behind the gateway's counter."""
+
+    def __init__(self, mock: Mock) -> None:
+        self._mock = mock
+
+    async def healthz(self, _request: web.Request) -> web.Response:
+        """Answer that the mock is there."""
+        return web.json_response({"status": "ok"})
+
+    async def scripts(self, request: web.Request) -> web.Response:
+        """Plan scripts: {payment_id: script}; charges that exist already take theirs at once."""
+        planned = {one: parse_script(script) for one, script in (await request.json()).items()}
+        self._mock.scripts.update(planned)
+        for payment_id, script in planned.items():
+            if payment_id in self._mock.books.charges:
+                self._mock.books.charges[payment_id].script = script
+        return web.json_response({"planned": len(planned)})
+
+    async def profile(self, request: web.Request) -> web.Response:
+        """Set how charges without a script go."""
+        self._mock.profile = parse_profile(await request.json())
+        return web.json_response({"status": "ok"})
+
+    async def charges(self, request: web.Request) -> web.Response:
+        """Open charges, as a shop does that speaks to the gateway itself; each may hold a script."""
+        opened = []
+        for data in await request.json():
+            script = data.pop("script", None)
+            if script is not None:
+                self._mock.scripts[data["payment_id"]] = parse_script(script)
+            charge, _ = self._mock.open_charge(data)
+            opened.append({"payment_id": charge.payment_id, "gateway_ref": charge.gateway_ref})
+        return web.json_response(opened, status=201)
+
+    async def act(self, request: web.Request) -> web.Response:
+        """Let the shopper act now: pay, decline; or refund-outside, past payonce."""
+        mock = self._mock
+        charge = mock.books.find(request.match_info["payment_id"], mock.clock())
+        elapsed_s = mock.clock() - charge.created_at
+        match request.match_info["act"]:
+            case "pay":
+                charge.script = replace(charge.script, pays_after_s=elapsed_s)
+                mock.plan_callback(charge, 0.0)
+            case "decline":
+                charge.script = replace(charge.script, declines_after_s=elapsed_s)
+                mock.plan_callback(charge, 0.0)
+            case "refund-outside":
+                self._refund_outside(charge)
+            case act:
+                raise ValueError(f"{act}: known are pay, decline, refund-outside")
+        return web.json_response(mock.charge_json(charge, mock.clock()))
+
+    def _refund_outside(self, charge: Charge) -> None:
+        refund_id = f"outside-{charge.payment_id}"
+        rest = charge.captured - charge.refunded
+        self._mock.books.refund(refund_id, charge.payment_id, rest, "outside", self._mock.clock())
+
+    async def books(self, _request: web.Request) -> web.Response:
+        """Return the totals, by order too, and one row a charge."""
+        mock = self._mock
+        now = mock.clock()
+        rows = [_row(charge, now) for charge in mock.books.charges.values()]
+        balance = mock.books.balance(now) | {"callbacks_sent": mock.callbacks.sent}
+        return web.json_response({"balance": balance, "charges": rows})
+
+    async def queries(self, request: web.Request) -> web.Response:
+        """Return when a charge was asked about, in ms since 1970, and when it was created."""
+        charge = self._mock.books.charges.get(request.match_info["payment_id"])
+        if charge is None:
+            return web.json_response({"detail": "no such charge"}, status=404)
+        times = [round(at * 1000) for at in charge.queried_at]
+        return web.json_response({"created_ms": round(charge.created_at * 1000), "queries_ms": times})
+
+    async def reset(self, _request: web.Request) -> web.Response:
+        """Forget everything."""
+        self._mock.books = Books()
+        self._mock.scripts.clear()
+        return web.json_response({"status": "ok"})
+
+
+def _row(charge: Charge, now: float) -> dict[str, Any]:
+    return {
+        "payment_id": charge.payment_id,
+        "order_id": charge.order_id,
+        "status": charge.status(now),
+        "amount": charge.amount,
+        "currency": charge.currency,
+        "captured": charge.captured,
+        "refunded": charge.refunded,
+        "queries": len(charge.queried_at),
+    }

@@ -1,0 +1,236 @@
+"""The HTTP server: the gateway's own protocol, and the control API beside it."""
+
+import asyncio
+import hmac
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from gateway_mock.books import Books, Charge, Refund, Refused
+from gateway_mock.callbacks import Callbacks
+from gateway_mock.shopper import Profile, Script
+
+DEFAULT_SECRET = "whsec_cGF5b25jZS1tb2NrLXNlY3JldC1rZXk="  # noqa: S105 - a mock's, public
+MAX_BODY_BYTES = 1_048_576
+HANG_S = 3_600.0
+RETRY_AFTER_S = 1
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Mock:
+    """One gateway: its books, its profile, and the routes that serve them."""
+
+    def __init__(
+        self, secret: str = DEFAULT_SECRET, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.secret = secret
+        self.clock = clock
+        self.books = Books()
+        self.profile = Profile()
+        self.scripts: dict[str, Script] = {}
+        self.callbacks = Callbacks(secret)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes of the gateway's protocol."""
+        return [
+            web.post("/charges", self._create),
+            web.get("/charges/{payment_id}", self._query),
+            web.post("/charges/{payment_id}/close", self._close),
+            web.post("/refunds", self._refund),
+            web.get("/refunds/{refund_id}", self._query_refund),
+        ]
+
+    def open_charge(self, data: dict[str, Any]) -> tuple[Charge, bool]:
+        """Open a charge with the script planned for it, or one drawn from the profile."""
+        payment_id = _text(data, "payment_id")
+        script = self.scripts.get(payment_id) or self.profile.draw_script()
+        charge, is_new = self.books.open(
+            payment_id=payment_id,
+            order_id=_text(data, "order_id"),
+            amount=_amount(data),
+            currency=_text(data, "currency"),
+            now=self.clock(),
+            expires_at=_time(data.get("expires_at")),
+            notify_url=data.get("notify_url"),
+            script=script,
+        )
+        if is_new and script.pays_after_s is not None:
+            self.plan_callback(charge, script.pays_after_s)
+        elif is_new and script.declines_after_s is not None:
+            self.plan_callback(charge, script.declines_after_s)
+        return charge, is_new
+
+    def plan_callback(self, charge: Charge, delay_s: float) -> None:
+        """Call back about a charge after `delay_s`, unless the callback gets lost."""
+        copies = {"once": 1, "twice": 2, "lost": 0}[self.profile.draw_callbacks(charge.script)]
+        if not charge.notify_url or not copies:
+            return
+        at = self.clock() + delay_s
+        charge.settle(at)
+        body = {"type": "charge", "data": self.charge_json(charge, at)}
+        delay_s += charge.script.callback_delay_s
+        self.callbacks.plan(charge.notify_url, body, delay_s, copies)
+
+    def charge_json(self, charge: Charge, now: float) -> dict[str, Any]:
+        """Return a charge as the protocol writes it."""
+        script = charge.script
+        data: dict[str, Any] = {
+            "payment_id": charge.payment_id,
+            "gateway_ref": charge.gateway_ref,
+            "status": charge.status(now),
+            "amount": charge.amount if script.reports_amount is None else script.reports_amount,
+            "currency": script.reports_currency or charge.currency,
+            "refunded": charge.refunded + script.reports_refunded,
+        }
+        if charge.paid_at is not None:
+            data["paid_at"] = _rfc3339(charge.paid_at)
+        return data
+
+    async def _create(self, request: web.Request) -> web.Response:
+        self._check_bearer(request)
+        charge, is_new = self.open_charge(await _json(request))
+        link = f"{request.scheme}://{request.host}/pay/{charge.payment_id}"
+        data = self.charge_json(charge, self.clock()) | {"qr": link, "pay_url": link}
+        return web.json_response(data, status=201 if is_new else 200)
+
+    async def _query(self, request: web.Request) -> web.Response:
+        self._check_bearer(request)
+        now = self.clock()
+        payment_id = request.match_info["payment_id"]
+        charge = self.books.charges.get(payment_id)
+        if charge is not None:
+            charge.queried_at.append(now)
+            if (answer := await self._misbehave(charge)) is not None:
+                return answer
+        return web.json_response(self.charge_json(self.books.find(payment_id, now), now))
+
+    async def _misbehave(self, charge: Charge) -> web.Response | None:
+        """Return the answer that the script or the profile puts in place of the true one."""
+        script, turn = charge.script, len(charge.queried_at) - 1
+        latency_ms = script.latency_ms or self.profile.latency_ms
+        if latency_ms:
+            await asyncio.sleep(latency_ms / 1000)
+        planned = script.faults[turn] if turn < len(script.faults) else None
+        fault = planned or self.profile.draw_fault()
+        match fault:
+            case "500":
+                return web.json_response({"error": "internal"}, status=500)
+            case "429" | "503":
+                headers = {"Retry-After": str(RETRY_AFTER_S)}
+                return web.json_response({}, status=int(fault), headers=headers)
+            case "nonsense":
+                return web.Response(text='{"status": "maybe", "amount": "lots"', status=200)
+            case "timeout":
+                await asyncio.sleep(HANG_S)
+        return None
+
+    async def _close(self, request: web.Request) -> web.Response:
+        self._check_bearer(request)
+        if not self.profile.can_close:
+            raise Refused(405, "this gateway closes nothing")
+        status = self.books.close(request.match_info["payment_id"], self.clock())
+        return web.json_response({"status": status}, status=409 if status == "succeeded" else 200)
+
+    async def _refund(self, request: web.Request) -> web.Response:
+        self._check_bearer(request)
+        data = await _json(request)
+        refund, is_new = self.books.refund(
+            _text(data, "refund_id"),
+            _text(data, "payment_id"),
+            _amount(data),
+            str(data.get("reason", "")),
+            self.clock(),
+        )
+        return web.json_response(refund_json(refund), status=201 if is_new else 200)
+
+    async def _query_refund(self, request: web.Request) -> web.Response:
+        self._check_bearer(request)
+        refund = self.books.refunds.get(request.match_info["refund_id"])
+        if refund is None:
+            raise Refused(404, "no such refund")
+        return web.json_response(refund_json(refund))
+
+    def _check_bearer(self, request: web.Request) -> None:
+        given = request.headers.get("Authorization", "").encode()
+        if not hmac.compare_digest(given, f"Bearer {self.secret}".encode()):
+            raise Refused(401, "the bearer is not this gateway's secret")
+
+
+def refund_json(refund: Refund) -> dict[str, Any]:
+    """Return a refund as the protocol writes it."""
+    return {
+        "refund_id": refund.refund_id,
+        "payment_id": refund.payment_id,
+        "amount": refund.amount,
+        "status": refund.status,
+    }
+
+
+@web.middleware
+async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer what the books refuse, and bad values, with a JSON document."""
+    try:
+        return await handler(request)
+    except Refused as error:
+        return web.json_response({"detail": error.detail}, status=error.status)
+    except (ValueError, TypeError) as error:
+        return web.json_response({"detail": str(error)}, status=422)
+
+
+def make_app(mock: Mock) -> web.Application:
+    """Return the application that serves `mock` and its control API."""
+    from gateway_mock.control import control_routes
+
+    app = web.Application(middlewares=[refusals], client_max_size=MAX_BODY_BYTES)
+    app.add_routes(mock.routes())
+    app.add_routes(control_routes(mock))
+    return app
+
+
+@asynccontextmanager
+async def serving(mock: Mock, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """Serve `mock` and give its URL; port 0: a free one."""
+    runner = web.AppRunner(make_app(mock), access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+        yield f"http://{host}:{runner.addresses[0][1]}"
+    finally:
+        await mock.callbacks.close()
+        await runner.cleanup()
+
+
+async def _json(request: web.Request) -> dict[str, Any]:
+    data = await request.json()
+    if not isinstance(data, dict):
+        raise TypeError("the body is not a JSON object")
+    return data
+
+
+def _text(data: dict[str, Any], name: str) -> str:
+    value = data.get(name)
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name}: is missing or not text")
+    return value
+
+
+def _amount(data: dict[str, Any]) -> int:
+    value = data.get("amount")
+    if type(value) is not int or value < 1:
+        raise ValueError("amount: is not an integer of minor units >= 1")
+    return value
+
+
+def _time(value: object) -> float | None:
+    return None if value is None else datetime.fromisoformat(str(value)).timestamp()
+
+
+def _rfc3339(at: float) -> str:
+    text = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

@@ -1,0 +1,121 @@
+"""What a shopper does with a charge, and how the gateway behaves about it."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """How one charge goes. Times in seconds after its creation; None: never.
+
+    `pays_after_queries`: paid once it was asked about so often. `pays_though_closed`: the money
+    arrives also after a close or the expiry. `missing_until_s`: not known before. `reports_*`: what
+    the gateway says instead of the truth. `faults`: one per query, in order: "500", "timeout",
+    "nonsense", "429", "503", "ok". `callbacks`: "once", "twice", "lost".
+    """
+
+    pays_after_s: float | None = None
+    declines_after_s: float | None = None
+    pays_after_queries: int | None = None
+    pays_though_closed: bool = False
+    missing_until_s: float = 0.0
+    reports_amount: int | None = None
+    reports_currency: str | None = None
+    reports_refunded: int = 0
+    refunds: str = "succeeded"
+    faults: tuple[str, ...] = ()
+    latency_ms: float = 0.0
+    callbacks: str = "once"
+    callback_delay_s: float = 0.0
+
+
+FAULTS = frozenset({"ok", "500", "timeout", "nonsense", "429", "503"})
+_CHOICES = {
+    "refunds": frozenset({"succeeded", "pending", "failed"}),
+    "callbacks": frozenset({"once", "twice", "lost"}),
+}
+_NAMES = frozenset(one.name for one in fields(Script))
+
+
+def parse_script(data: Mapping[str, Any]) -> Script:
+    """Return the script that `data` describes. Raises ValueError, naming the field."""
+    unknown = sorted(set(data) - _NAMES)
+    if unknown:
+        raise ValueError(f"{unknown[0]} is unknown; known: {', '.join(sorted(_NAMES))}")
+    script = replace(Script(), **data)
+    script = replace(script, faults=tuple(script.faults))
+    if not set(script.faults) <= FAULTS:
+        raise ValueError(f"faults: known are {', '.join(sorted(FAULTS))}")
+    for name, allowed in _CHOICES.items():
+        if getattr(script, name) not in allowed:
+            raise ValueError(f"{name}: known are {', '.join(sorted(allowed))}")
+    return script
+
+
+@dataclass
+class Profile:
+    """How charges without a script of their own go, by chance.
+
+    `scripts` maps a weight's name to (weight, script); `error_percent`, `timeout_percent` and
+    `nonsense_percent` befall any query; `lost_percent` and `doubled_percent` befall callbacks.
+    """
+
+    scripts: tuple[tuple[float, Script], ...] = ((1.0, Script()),)
+    pay_spread_s: float = 0.0
+    error_percent: float = 0.0
+    timeout_percent: float = 0.0
+    nonsense_percent: float = 0.0
+    lost_percent: float = 0.0
+    doubled_percent: float = 0.0
+    latency_ms: float = 0.0
+    can_close: bool = True
+    chance: random.Random = field(default_factory=lambda: random.Random(1))
+
+    def draw_script(self) -> Script:
+        """Return a script by weight; its payment comes up to `pay_spread_s` later."""
+        weights = [weight for weight, _ in self.scripts]
+        script = self.chance.choices([one for _, one in self.scripts], weights)[0]
+        if script.pays_after_s is None:
+            return script
+        return replace(
+            script, pays_after_s=script.pays_after_s + self.chance.random() * self.pay_spread_s
+        )
+
+    def draw_fault(self) -> str:
+        """Return what befalls a query."""
+        at = self.chance.random() * 100
+        for fault, percent in (
+            ("500", self.error_percent),
+            ("timeout", self.timeout_percent),
+            ("nonsense", self.nonsense_percent),
+        ):
+            if at < percent:
+                return fault
+            at -= percent
+        return "ok"
+
+    def draw_callbacks(self, script: Script) -> str:
+        """Return what becomes of a callback: "once", "twice" or "lost"."""
+        if script.callbacks != "once":
+            return script.callbacks
+        at = self.chance.random() * 100
+        if at < self.lost_percent:
+            return "lost"
+        return "twice" if at < self.lost_percent + self.doubled_percent else "once"
+
+
+def parse_profile(data: Mapping[str, Any]) -> Profile:
+    """Return the profile that `data` describes. Raises ValueError, naming the field."""
+    values = dict(data)
+    seed = values.pop("seed", 1)
+    scripts = values.pop("scripts", None)
+    known = {one.name for one in fields(Profile)} - {"scripts", "chance"}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(f"{unknown[0]} is unknown; known: {', '.join(sorted(known))}, scripts, seed")
+    profile = Profile(**values, chance=random.Random(seed))
+    if scripts is not None:
+        profile.scripts = tuple((one.pop("weight", 1.0), parse_script(one)) for one in scripts)
+    return profile
