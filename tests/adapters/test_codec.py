@@ -1,3 +1,4 @@
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import msgspec
@@ -174,10 +175,8 @@ def test_garbage_names_what_is_wrong(body: bytes, content_type: str, field: str)
 @given(st.binary(max_size=300), st.none() | st.sampled_from([JSON, CLOUDEVENT, "x"]))
 def test_no_bytes_raise_anything_else(body: bytes, content_type: str | None) -> None:
     """Random bytes are refused or understood; nothing else happens."""
-    try:
-        decode_inbound(body, content_type, "payment.initiated")
-    except InvalidField as error:
-        assert str(error)
+    with suppress(InvalidField):
+        assert decode_inbound(body, content_type, "payment.initiated").traceparent is None
 
 
 @pytest.mark.parametrize(
@@ -208,5 +207,5 @@ def test_bad_traceparent_is_ignored() -> None:
 
 def test_cloudevent_needs_an_id() -> None:
     """A consumer that drops repeats by id needs one."""
-    with pytest.raises(InvalidField, match="^id"):
+    with pytest.raises(InvalidField, match=r"^id"):
         decode_cloudevent(envelope(id=None), "payment.initiated")

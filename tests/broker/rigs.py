@@ -1,9 +1,9 @@
 """The in-process bus and RabbitMQ behind one face, for the suite that both must pass."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from payonce.adapters.clock import SystemClock
 from payonce.adapters.memory.bus import MemoryBus, Message
@@ -15,6 +15,8 @@ from payonce.ports.bus import EventBus, Receiver, Timer, WorkQueue
 from tests.support.waiting import eventually
 
 TOPOLOGY = payonce_topology({WorkQueue.POLL: [50, 300], WorkQueue.CLOSE: [50]})
+
+Found = TypeVar("Found")
 
 Put = tuple[str, str, bytes]
 """A parked message: where it came from, why, and its body."""
@@ -170,3 +172,8 @@ async def consuming(consumer: Consuming, drain_s: float = 5) -> AsyncIterator[Co
     yield consumer
     await consumer.drain(drain_s)
     await running
+
+
+async def soon(check: Callable[[], Awaitable[Found]], timeout_s: float = 10.0) -> Found:
+    """Return the first truthy answer of a check that asks a server."""
+    return await eventually(check, timeout_s)

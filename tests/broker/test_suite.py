@@ -17,7 +17,7 @@ from payonce.domain.errors import InvalidField, Unavailable, Unroutable
 from payonce.domain.events import Event, EventType, make_event
 from payonce.domain.messages import CloseDue, PollDue
 from payonce.ports.bus import DONE, Delivery, Fate, Park
-from tests.broker.rigs import Rig, consuming
+from tests.broker.rigs import Rig, consuming, soon
 from tests.support.waiting import eventually
 
 POLL = PollDue("p-1", "o-1", "mock", 1999, "CNY", 0, 1_700_000_000_123, 1_700_007_200_000)
@@ -44,6 +44,7 @@ class Recorder:
         self.fate = fate
 
     async def __call__(self, delivery: Delivery) -> Fate:
+        """Keep a delivery."""
         self.got.append(delivery)
         return self.fate
 
@@ -164,7 +165,7 @@ async def test_parked_message_is_kept_whole(rig: Rig) -> None:
     receive = Recorder(Park("conflict: amount"))
     async with consuming(rig.consumer(INITIATED, 10, receive)):
         await rig.send(PAYMENTS, "payment.initiated", b"\x00whole", {"x-mine": 7})
-        await eventually(rig.parked)
+        await soon(rig.parked)
     assert [(INITIATED, "conflict: amount", b"\x00whole")] == await rig.parked()
     assert (0, 1) == (await rig.ready(INITIATED), len(receive.got))
 
@@ -177,7 +178,7 @@ async def test_invalid_field_parks(rig: Rig) -> None:
 
     async with consuming(rig.consumer(INITIATED, 10, receive)):
         await rig.send(PAYMENTS, "payment.initiated", b"{}")
-        await eventually(rig.parked)
+        await soon(rig.parked)
     assert [(INITIATED, "amount: is text; allowed: an integer", b"{}")] == await rig.parked()
 
 
@@ -191,7 +192,7 @@ async def test_a_fault_parks_after_three_tries(rig: Rig) -> None:
 
     async with consuming(rig.consumer(INITIATED, 10, receive)):
         await rig.send(PAYMENTS, "payment.initiated", b"{}")
-        await eventually(rig.parked)
+        await soon(rig.parked)
     assert [(INITIATED, "error: KeyError: 'gone'", b"{}")] == await rig.parked()
     assert 3 == len(calls)
 
@@ -204,7 +205,7 @@ async def test_a_cancelled_future_inside_is_a_fault(rig: Rig) -> None:
 
     async with consuming(rig.consumer(INITIATED, 10, receive)):
         await rig.send(PAYMENTS, "payment.initiated", b"{}")
-        await eventually(rig.parked)
+        await soon(rig.parked)
     assert [(INITIATED, "error: CancelledError: ", b"{}")] == await rig.parked()
 
 
@@ -299,4 +300,4 @@ async def test_drain_gives_back_what_it_cannot_finish(rig: Rig) -> None:
 async def test_unrouted_due_message_is_kept(rig: Rig) -> None:
     """What comes due for nobody is kept for a person."""
     await rig.send("payonce.due", "0.nobody", b"{}")
-    assert 1 == await eventually(lambda: rig.ready("payonce.unrouted"))
+    assert 1 == await soon(lambda: rig.ready("payonce.unrouted"))

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import pamqp.frame
@@ -167,7 +168,7 @@ def test_stream_may_be_cut_anywhere(cuts: list[int]) -> None:
         reader, sink = SplittingReader(asyncio.get_running_loop()), Taker()
         reader.sinks[CHANNEL] = sink
         edges = sorted({0, len(mixed), *(cut % len(mixed) for cut in cuts)})
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in pairwise(edges):
             reader.feed_data(mixed[start:end])
         reader.feed_eof()
         passed = await reader.read()

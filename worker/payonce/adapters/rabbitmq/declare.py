@@ -155,7 +155,8 @@ async def plain_connection(url: str) -> AsyncIterator[aio_pika.abc.AbstractConne
 async def plain_channel(url: str) -> AsyncIterator[aiormq.abc.AbstractChannel]:
     """Open a connection and a channel for one piece of work. Raises Unavailable."""
     async with plain_connection(url) as connection:
-        yield await (await connection.channel()).get_underlay_channel()
+        channel = await connection.channel(on_return_raises=True)
+        yield await channel.get_underlay_channel()
 
 
 async def _declare(channel: aiormq.abc.AbstractChannel, topology: Topology) -> None:

@@ -1,5 +1,6 @@
 """RabbitMQ's management API, where it is configured: what AMQP does not tell of queues."""
 
+import base64
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -40,7 +41,8 @@ class Management:
         user = given.user or login.user or "guest"
         password = given.password or login.password or "guest"
         self._base = given.with_user(None)
-        self._auth = aiohttp.BasicAuth(user, password)
+        login_bytes = base64.b64encode(f"{user}:{password}".encode())
+        self._headers = {"Authorization": f"Basic {login_bytes.decode()}"}
         self._vhost = quote(login.path.removeprefix("/") or "/", safe="")
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
 
@@ -66,7 +68,7 @@ class Management:
         url = URL(f"{str(self._base).rstrip('/')}/{path}", encoded=True)
         try:
             async with (
-                aiohttp.ClientSession(auth=self._auth, timeout=self._timeout) as session,
+                aiohttp.ClientSession(headers=self._headers, timeout=self._timeout) as session,
                 session.get(url, allow_redirects=False) as response,
             ):
                 if response.status == _NOT_FOUND:
