@@ -8,6 +8,7 @@ from payonce.bootstrap.tools import (
     check,
     migrate,
     open_parked,
+    open_publisher,
     open_reader,
     publish_initiated,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "check",
     "migrate",
     "open_parked",
+    "open_publisher",
     "open_reader",
     "publish_initiated",
     "run_daemon",

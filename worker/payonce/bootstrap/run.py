@@ -34,8 +34,8 @@ async def run_daemon(settings: Settings, roles: frozenset[str] = ROLES) -> int:
     stop = asyncio.Event()
     stop_on_signals(stop)
     async with open_world(settings) as world:
-        prepared = asyncio.create_task(_prepare(world))
-        services = [*_workers(world, roles, prepared)]
+        prepared = asyncio.create_task(prepare(world))
+        services = [*workers(world, roles, prepared)]
         if "edge" in roles:
             services.append(_edge(world, prepared))
         status = await Daemon(services).run(stop)
@@ -46,7 +46,7 @@ async def run_daemon(settings: Settings, roles: frozenset[str] = ROLES) -> int:
         return status
 
 
-async def _prepare(world: World) -> None:
+async def prepare(world: World) -> None:
     """Return once the schema is there and every watched gateway is configured."""
     said = ""
     while True:
@@ -77,9 +77,10 @@ async def refuse_missing_gateways(world: World) -> None:
         )
 
 
-def _workers(
+def workers(
     world: World, roles: frozenset[str], prepared: "asyncio.Task[None]"
 ) -> list[Service]:
+    """Return the services of these roles, but for the edge; they begin once `prepared` has ended."""
     services = []
     if "consumer" in roles:
         services += [
@@ -90,7 +91,8 @@ def _workers(
         services.append(Service("relay", _after(prepared, world.relay().run)))
     if "sweeper" in roles:
         services.append(Service("sweeper", _after(prepared, world.sweeper().run)))
-        services.append(Service("delays", _after(prepared, world.delay_keeper().run)))
+        if world.keeps_delays:
+            services.append(Service("delays", _after(prepared, world.delay_keeper().run)))
     if roles - {"edge"}:
         services.append(_broker(world))
     return services

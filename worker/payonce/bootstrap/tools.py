@@ -1,8 +1,8 @@
 """What the commands besides `run` do with the world."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from payonce.adapters.postgres.reader import Reader
 from payonce.adapters.rabbitmq.broker import RabbitBroker
 from payonce.adapters.rabbitmq.declare import declare, queue_depths
 from payonce.adapters.rabbitmq.parked import Parked, Replayed, list_parked, replay
-from payonce.adapters.rabbitmq.topology import PARKED, PAYMENTS, parked_queue_name
+from payonce.adapters.rabbitmq.topology import PARKED, PAYMENTS, Topology, parked_queue_name
 from payonce.adapters.redis.cache import RedisCache
 from payonce.bootstrap.checks import problem_of
 from payonce.bootstrap.topology import topology_of
@@ -142,41 +142,63 @@ async def publish_initiated(
 
     Raises Unavailable; Unroutable where payonce was never migrated on this broker.
     """
-    clock = SystemClock()
-    broker = RabbitBroker(settings.servers.amqp_url, topology_of(settings), clock)
-    running = asyncio.create_task(broker.run())
     gate = asyncio.Semaphore(PUBLISH_AT_ONCE)
+    async with open_publisher(settings) as publish:
 
-    async def send(payment: Mapping[str, Any]) -> None:
-        async with gate:
-            await _publish_one(broker, payment, clock)
+        async def send(payment: Mapping[str, Any]) -> None:
+            async with gate:
+                await publish("payment.initiated", payment)
+
+        with _first_error():
+            async with asyncio.TaskGroup() as group:
+                for payment in payments:
+                    group.create_task(send(payment))
+                    if rate:
+                        await asyncio.sleep(1 / rate)
+    return len(payments)
+
+
+Publish = Callable[[str, Mapping[str, Any]], Awaitable[None]]
+"""Publishes data under a routing key, as the shop's services do."""
+
+
+@asynccontextmanager
+async def open_publisher(settings: Settings) -> AsyncIterator[Publish]:
+    """Give what publishes messages from outside, as CloudEvents. It may raise Unavailable."""
+    clock = SystemClock()
+    broker = RabbitBroker(settings.servers.amqp_url, Topology((), (), ()), clock)
+    running = asyncio.create_task(broker.run())
+
+    async def publish(routing_key: str, data: Mapping[str, Any]) -> None:
+        about = str(data.get("payment_id", data["order_id"]))
+        message_id = event_id(routing_key, about)
+        body = encode_cloudevent(
+            event_id=message_id,
+            event_type=routing_key,
+            subject=str(data["order_id"]),
+            time=format_time(clock.now()),
+            data=data,
+            source="/payonce/pay",
+        )
+        await broker.publish(
+            PAYMENTS, routing_key, body, content_type=CLOUDEVENT, message_id=message_id
+        )
 
     try:
-        async with asyncio.TaskGroup() as group:
-            for payment in payments:
-                group.create_task(send(payment))
-                if rate:
-                    await clock.sleep(1 / rate)
-        return len(payments)
+        yield publish
     finally:
         await broker.close(1.0)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def _publish_one(broker: RabbitBroker, payment: Mapping[str, Any], clock: SystemClock) -> None:
-    message_id = event_id("payment.initiated", str(payment["payment_id"]))
-    body = encode_cloudevent(
-        event_id=message_id,
-        event_type="payment.initiated",
-        subject=str(payment["order_id"]),
-        time=format_time(clock.now()),
-        data=payment,
-        source="/payonce/pay",
-    )
-    await broker.publish(
-        PAYMENTS, "payment.initiated", body, content_type=CLOUDEVENT, message_id=message_id
-    )
+@contextmanager
+def _first_error() -> Iterator[None]:
+    """Raise the first of a group's errors: they all tell the same."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
 
 
 async def _check(name: str, work: "Any") -> CheckResult:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from payonce.adapters.clock import SystemClock
 from payonce.adapters.intake import take_closes, take_events, take_polls
@@ -28,11 +29,54 @@ from payonce.handlers.close import Close
 from payonce.handlers.poll import Poll
 from payonce.handlers.register import Register
 from payonce.handlers.settle import Settler
-from payonce.ports.bus import Receiver, WorkQueue
+from payonce.ports.bus import EventBus, Receiver, Timer, WorkQueue
+from payonce.ports.cache import Cache
 from payonce.ports.gateway import Gateways
 from payonce.relay import Relay
 from payonce.settings import Settings
 from payonce.sweeper import Sweeper
+
+
+class Consuming(Protocol):
+    """A consumer of one queue."""
+
+    async def run(self) -> None:
+        """Consume until `drain`."""
+        ...
+
+    async def drain(self, timeout_s: float) -> int:
+        """Take nothing new, finish what is in hand; return what is unfinished."""
+        ...
+
+
+class Broker(Protocol):
+    """The bus of one process: RabbitMQ, or the in-process one."""
+
+    @property
+    def timer(self) -> Timer:
+        """What schedules payonce's own messages."""
+        ...
+
+    @property
+    def events(self) -> EventBus:
+        """What publishes events."""
+        ...
+
+    async def run(self) -> None:
+        """Stay connected until `close`."""
+        ...
+
+    def connected(self) -> bool:
+        """Whether the bus can be used right now."""
+        ...
+
+    def consumer(self, queue: str, prefetch: int, receiver: Receiver) -> Consuming:
+        """Return a consumer of `queue` that is not running yet."""
+        ...
+
+    async def close(self, timeout_s: float) -> None:
+        """Let `run` end."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -43,9 +87,10 @@ class World:
     clock: SystemClock
     meter: PrometheusMeter
     database: Database
-    broker: RabbitBroker
-    cache: RedisCache
+    broker: Broker
+    cache: Cache
     gateways: Gateways
+    keeps_delays: bool = True
 
     def announcer(self) -> Announcer:
         """Return what publishes committed events."""

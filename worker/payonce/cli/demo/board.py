@@ -1,0 +1,95 @@
+"""What the demo shows: each payment climbing the ladder."""
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from payonce.cli.demo.stories import STORIES, Plan
+
+RUNGS = ("3s", "10s", "30s", "3m")
+_DIM, _GREEN, _CYAN, _YELLOW, _RED, _OFF = (
+    "\x1b[2m",
+    "\x1b[32m",
+    "\x1b[36m",
+    "\x1b[33m",
+    "\x1b[31m",
+    "\x1b[0m",
+)
+_COLOURS = {
+    "booked": _GREEN,
+    "paid": _CYAN,
+    "double": _YELLOW,
+    "failed": _RED,
+    "closed": _RED,
+    "odd": _YELLOW,
+}
+_CLEAR = "\x1b[H\x1b[2J"
+PLAIN_EVERY_S = 5.0
+
+
+class Board:
+    """A live table on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, *, plain: bool) -> None:
+        self._plain = plain or not sys.stdout.isatty() or os.environ.get("TERM") == "dumb"
+        self._started = time.monotonic()
+        self._said_at = -PLAIN_EVERY_S
+
+    def show(
+        self, plans: Sequence[Plan], orders: Mapping[str, Any], queries: Mapping[str, int]
+    ) -> None:
+        """Show where every payment stands."""
+        elapsed_s = time.monotonic() - self._started
+        if self._plain:
+            self._say(plans, orders, elapsed_s)
+            return
+        lines = [f"{_CLEAR}payonce demo   {elapsed_s:4.0f} s   waits: {' · '.join(RUNGS)}", ""]
+        for story in STORIES:
+            mine = [plan for plan in plans if plan.story is story]
+            cells = "  ".join(_order_cell(plan, orders, queries) for plan in mine)
+            lines.append(f"{story.name:<28}{cells}")
+        lines += ["", f"{_DIM}paid: settled and told · booked: acknowledged by the order service{_OFF}"]
+        print("\n".join(lines), flush=True)
+
+    def say(self, line: str) -> None:
+        """Print a line below the table."""
+        print(line, flush=True)
+
+    def _say(self, plans: Sequence[Plan], orders: Mapping[str, Any], elapsed_s: float) -> None:
+        if elapsed_s - self._said_at < PLAIN_EVERY_S:
+            return
+        self._said_at = elapsed_s
+        views = [orders.get(plan.order_id) for plan in plans]
+        known = [one for one in views if one is not None]
+        paid = sum(one["status"] == "PAID" for one in known)
+        booked = sum(one["acknowledged"] for one in known)
+        print(
+            f"{elapsed_s:4.0f} s  orders {len(known)}/{len(plans)}  paid {paid}  booked {booked}",
+            flush=True,
+        )
+
+
+def _order_cell(plan: Plan, orders: Mapping[str, Any], queries: Mapping[str, int]) -> str:
+    order = orders.get(plan.order_id)
+    payments = {one["payment_id"]: one for one in order["payments"]} if order else {}
+    words = [
+        _word(order, payments.get(payment_id), queries.get(payment_id, 0))
+        for payment_id in plan.payment_ids
+    ]
+    return "+".join(f"{_COLOURS.get(word, _DIM)}{word}{_OFF}" for word in words)
+
+
+def _word(order: Mapping[str, Any] | None, payment: Mapping[str, Any] | None, asked: int) -> str:
+    if order is None or payment is None:
+        return "·"
+    if payment["mismatched"] or payment["unresolved"]:
+        return "odd"
+    if payment["duplicate"]:
+        return "double"
+    if payment["status"] == "SUCCEEDED":
+        return "booked" if order["acknowledged"] else "paid"
+    if payment["status"] in {"FAILED", "CLOSED"}:
+        return str(payment["status"]).lower()
+    return RUNGS[min(asked, len(RUNGS) - 1)]

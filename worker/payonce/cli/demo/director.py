@@ -1,0 +1,159 @@
+"""Runs the demo: opens the shop, lets time pass, compares what came of it."""
+
+import argparse
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from payonce.adapters.logs import configure_logs
+from payonce.cli.demo.board import Board
+from payonce.cli.demo.stories import CURRENCY, GATEWAY, Attempt, Plan, Shop
+from payonce.cli.demo.towns import Town, open_embedded_town, open_real_town
+from payonce.cli.demo.verdict import Finding, ShopBook, ending, findings, is_over
+from payonce.daemon import stop_on_signals
+from payonce.domain.times import format_time
+
+LONGEST_S = 90.0
+CRASH_AFTER_S = 18.0
+_LOOK_EVERY_S = 0.5
+_EMBEDDED = (
+    "no servers here: PostgreSQL comes from a wheel, the bus and the cache live in this process"
+)
+
+Orders = dict[str, dict[str, Any] | None]
+
+
+async def execute(arguments: argparse.Namespace) -> int:
+    """Run the demo; 0 where everything ended as it has to."""
+    configure_logs({**os.environ, "PAYONCE_LOG_LEVEL": "error"})
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    shop, book = Shop(uuid4().hex[:6]), ShopBook()
+    if arguments.embedded:
+        print(_EMBEDDED, flush=True)
+    opened = open_embedded_town if arguments.embedded else open_real_town
+    async with opened(lambda *event: _book(shop, book, *event)) as town:
+        director = Director(town, shop, book, Board(plain=arguments.plain))
+        ok = await director.play(stop)
+        if arguments.keep and not stop.is_set():
+            _tell_addresses(town, shop)
+            await stop.wait()
+    return 0 if ok else 1
+
+
+class Director:
+    """One run of the demo."""
+
+    def __init__(self, town: Town, shop: Shop, book: ShopBook, board: Board) -> None:
+        self._town = town
+        self._shop = shop
+        self._book = book
+        self._board = board
+        self._orders: Orders = {}
+
+    async def play(self, stop: asyncio.Event) -> bool:
+        """Open the shop, watch until every story is over, and compare."""
+        async with asyncio.TaskGroup() as group:
+            opening = [group.create_task(self._open(plan)) for plan in self._shop.plans]
+            crash = group.create_task(self._crash_later())
+            await self._watch(stop)
+            for task in (*opening, crash):
+                task.cancel()
+        return not stop.is_set() and await self._compare()
+
+    async def _open(self, plan: Plan) -> None:
+        """Start an order's payments, as a shop does: first the charge, then the message."""
+        for attempt, payment_id in zip(plan.story.attempts, plan.payment_ids, strict=True):
+            await self._start(plan, attempt, payment_id)
+        if plan.story.cancelled_after_s is not None:
+            await asyncio.sleep(plan.story.cancelled_after_s)
+            await self._town.send("order.cancelled", {"order_id": plan.order_id})
+
+    async def _start(self, plan: Plan, attempt: Attempt, payment_id: str) -> None:
+        expires_at = format_time(datetime.now(UTC) + timedelta(seconds=attempt.expires_in_s))
+        payment = {
+            "payment_id": payment_id,
+            "order_id": plan.order_id,
+            "amount": plan.amount,
+            "currency": CURRENCY,
+            "expires_at": expires_at,
+        }
+        if attempt.script is not None:
+            await self._town.mock.open_charges([{**payment, "script": attempt.script}])
+        for _ in range(attempt.copies):
+            await self._town.send("payment.initiated", {**payment, "gateway": GATEWAY})
+
+    async def _crash_later(self) -> None:
+        await asyncio.sleep(CRASH_AFTER_S)
+        done = await self._town.crash_worker()
+        if done:
+            self._board.say(f"      {done}")
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        until = time.monotonic() + LONGEST_S
+        while not stop.is_set() and time.monotonic() < until:
+            for plan in self._shop.plans:
+                if not is_over(plan, self._orders.get(plan.order_id)):
+                    self._orders[plan.order_id] = await self._town.order(plan.order_id)
+            self._board.show(self._shop.plans, self._orders, await self._queries())
+            if all(is_over(plan, self._orders[plan.order_id]) for plan in self._shop.plans):
+                return
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _queries(self) -> Mapping[str, int]:
+        books = await self._town.mock.books()
+        return {row["payment_id"]: row["queries"] for row in books["charges"]}
+
+    async def _compare(self) -> bool:
+        plans = self._shop.plans
+        orders = {plan.order_id: await self._town.order(plan.order_id) for plan in plans}
+        books = await self._town.mock.books()
+        parked = await self._town.parked(self._shop.run_id)
+        found = findings(plans, orders, books, self._book, parked)
+        found.append(await self._on_time())
+        print("\nwhat came of it, from payonce's tables, the order service's and the gateway's books:")
+        for one in found:
+            print(f"  {'ok   ' if one.ok else 'WRONG'}  {one.text}")
+        for plan in plans:
+            if not is_over(plan, orders[plan.order_id]):
+                print(f"  {plan.story.name}: {plan.order_id} is {ending(orders[plan.order_id])}")
+        return all(one.ok for one in found)
+
+    async def _on_time(self) -> Finding:
+        """Compare the first two polls of undisturbed payments with their ladder."""
+        late_ms = []
+        for plan in self._shop.plans:
+            if plan.story.name == "pays after 8 s":
+                seen = await self._town.mock.queries(plan.payment_ids[0])
+                due = (3_000, 13_000)
+                late_ms += [
+                    at - seen["created_ms"] - wait
+                    for at, wait in zip(seen["queries_ms"], due, strict=False)
+                ]
+        worst = max(late_ms, default=-1)
+        return Finding(f"polls came at 3 s and 13 s, at most {worst} ms late", 0 <= worst < 1_500)
+
+
+async def _book(shop: Shop, book: ShopBook, order_id: str, _payment_id: str, event_id: str) -> bool:
+    """Book a paid order, as the order service does; some orders fail at first."""
+    plan = next((one for one in shop.plans if one.order_id == order_id), None)
+    if plan is None:
+        return True
+    book.deliveries += 1
+    failures = book.failures.get(order_id, 0)
+    if failures < plan.story.booking_failures:
+        book.failures[order_id] = failures + 1
+        return False
+    book.events.setdefault(order_id, set()).add(event_id)
+    return True
+
+
+def _tell_addresses(town: Town, shop: Shop) -> None:
+    print("\neverything keeps running; Ctrl-C ends it")
+    for name, address in town.addresses.items():
+        print(f"  {name:<14} {address}")
+    print(f"  a story        payonce show {shop.plans[0].order_id}", flush=True)

@@ -1,0 +1,206 @@
+"""Where the demo takes place: on real servers with real processes, or all in this one."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Protocol
+
+import aiohttp
+
+from payonce.adapters.codec import decode_object
+from payonce.bootstrap import migrate, open_parked, open_publisher, open_reader
+from payonce.bootstrap.embedded import Embedded, open_embedded
+from payonce.cli.demo.stage import Mock, free_port, mock_program, wait_ready, worker_program
+from payonce.domain.errors import Unavailable
+from payonce.kit import OrderConsumer, OrderPaid
+from payonce.ports.bus import DONE, Delivery, Fate
+from payonce.settings import load_settings
+
+SERVICE = "demo-shop"
+
+Book = Callable[[str, str, str], Awaitable[bool]]
+"""Called with order, payment and event id; False: come again."""
+
+
+class Town(Protocol):
+    """What the demo needs of its surroundings."""
+
+    mock: Mock
+    addresses: dict[str, str]
+
+    async def send(self, routing_key: str, data: Mapping[str, Any]) -> None:
+        """Publish a message as the shop's services do."""
+        ...
+
+    async def order(self, order_id: str) -> dict[str, Any] | None:
+        """Return an order as `payonce show` sees it."""
+        ...
+
+    async def parked(self, run_id: str) -> int:
+        """Return how many messages of this run were put aside."""
+        ...
+
+    async def crash_worker(self) -> str:
+        """Kill the worker and start it again; return what was done, empty where it cannot be."""
+        ...
+
+
+class RealTown:
+    """RabbitMQ, PostgreSQL and Redis; the gateway and the worker are processes."""
+
+    def __init__(self, stack: AsyncExitStack, session: aiohttp.ClientSession) -> None:
+        self._stack = stack
+        self._session = session
+        self._gateway_port, self._http_port = free_port(), free_port()
+        gateway_url = f"http://127.0.0.1:{self._gateway_port}"
+        self._env = {
+            **os.environ,
+            "PAYONCE_GATEWAYS__MOCK__BASE_URL": gateway_url,
+            "PAYONCE_GATEWAYS__MOCK__TIMEOUT_S": "3",
+            "PAYONCE_HTTP__HOST": "127.0.0.1",
+            "PAYONCE_HTTP__PORT": str(self._http_port),
+            "PAYONCE_LOG_FORMAT": "json",
+        }
+        self._settings = load_settings(self._env)
+        self._worker = worker_program(self._env)
+        self.mock = Mock(gateway_url, session)
+        self.addresses = {
+            "gateway mock": f"{gateway_url}/control/books",
+            "metrics": f"http://127.0.0.1:{self._http_port}/metrics",
+            "worker's log": str(self._worker.log),
+        }
+
+    async def open(self, book: Book) -> None:
+        """Start everything and wait until it is ready."""
+        await migrate(self._settings)
+        gateway = mock_program(self._gateway_port, self._env)
+        for program in (gateway, self._worker):
+            self._stack.push_async_callback(program.stop)
+            await program.start()
+        await wait_ready(self._session, f"{self.mock.url}/control/healthz", gateway)
+        await self._wait_for_worker()
+        self._reader = await self._stack.enter_async_context(open_reader(self._settings))
+        self._publish = await self._stack.enter_async_context(open_publisher(self._settings))
+        await self._stack.enter_async_context(_order_service(self._settings.servers.amqp_url, book))
+
+    async def send(self, routing_key: str, data: Mapping[str, Any]) -> None:
+        """Publish a message as the shop's services do."""
+        await self._publish(routing_key, data)
+
+    async def order(self, order_id: str) -> dict[str, Any] | None:
+        """Return an order as `payonce show` sees it."""
+        return await self._reader.order(order_id)
+
+    async def parked(self, run_id: str) -> int:
+        """Return how many messages of this run were put aside."""
+        async with open_parked(self._settings) as parked:
+            return sum(run_id.encode() in one.body for one in await parked.list(1_000))
+
+    async def crash_worker(self) -> str:
+        """Kill the worker and start it again."""
+        await self._worker.kill()
+        await self._worker.start()
+        await self._wait_for_worker()
+        return "the worker was killed (SIGKILL) and started again"
+
+    async def _wait_for_worker(self) -> None:
+        url = f"http://127.0.0.1:{self._http_port}/readyz"
+        await wait_ready(self._session, url, self._worker)
+
+
+class EmbeddedTown:
+    """Everything in this process; nothing to install."""
+
+    def __init__(self, mock: Mock, embedded: Embedded) -> None:
+        self._embedded = embedded
+        self._reader = embedded.world.reader()
+        self.mock = mock
+        self.addresses = {"gateway mock": f"{mock.url}/control/books"}
+
+    async def send(self, routing_key: str, data: Mapping[str, Any]) -> None:
+        """Publish a message as the shop's services do."""
+        self._embedded.send(routing_key, data)
+
+    async def order(self, order_id: str) -> dict[str, Any] | None:
+        """Return an order as `payonce show` sees it."""
+        return await self._reader.order(order_id)
+
+    async def parked(self, run_id: str) -> int:
+        """Return how many messages were put aside."""
+        del run_id  # there are no other runs here
+        return self._embedded.parked()
+
+    async def crash_worker(self) -> str:
+        """Do nothing: the worker is this process."""
+        return ""
+
+
+@asynccontextmanager
+async def open_real_town(book: Book) -> AsyncIterator[Town]:
+    """Give the town on real servers, everything started."""
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        town = RealTown(stack, session)
+        await town.open(book)
+        yield town
+
+
+@asynccontextmanager
+async def open_embedded_town(book: Book) -> AsyncIterator[Town]:
+    """Give the town in this process, everything started."""
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        gateway = mock_program(port, os.environ)
+        stack.push_async_callback(gateway.stop)
+        await gateway.start()
+        await wait_ready(session, f"{url}/control/healthz", gateway)
+        changed = {
+            "PAYONCE_GATEWAYS__MOCK__BASE_URL": url,
+            "PAYONCE_GATEWAYS__MOCK__TIMEOUT_S": "3",
+        }
+        settings = load_settings({**os.environ, **changed})
+        embedded = await stack.enter_async_context(open_embedded(settings))
+        await stack.enter_async_context(_running(embedded, book))
+        yield EmbeddedTown(Mock(url, session), embedded)
+
+
+@asynccontextmanager
+async def _order_service(amqp_url: str, book: Book) -> AsyncIterator[None]:
+    """Run the order service: a consumer built on the kit."""
+
+    async def take(event: OrderPaid) -> bool:
+        return await book(event.order_id, event.payment_id, event.event_id)
+
+    stop = asyncio.Event()
+    consumer = OrderConsumer(SERVICE, amqp_url, take, acknowledge=True)
+    running = asyncio.create_task(consumer.run(stop, drain_s=2.0))
+    try:
+        yield
+    finally:
+        stop.set()
+        await running
+
+
+@asynccontextmanager
+async def _running(embedded: Embedded, book: Book) -> AsyncIterator[None]:
+    """Run the worker and an order service in this process."""
+
+    async def receive(delivery: Delivery) -> Fate:
+        event = decode_object(delivery.body)
+        data = event["data"]
+        if not await book(data["order_id"], data["payment_id"], event["id"]):
+            raise Unavailable("order service", "it did not take the event")
+        said = {"order_id": data["order_id"], "payment_id": data["payment_id"]}
+        embedded.send("order.acknowledged", said)
+        return DONE
+
+    stop = asyncio.Event()
+    running = asyncio.create_task(embedded.run(stop, SERVICE, receive))
+    try:
+        yield
+    finally:
+        stop.set()
+        await running
