@@ -80,7 +80,8 @@ CREATE TABLE payments (
 -- The siblings of an order, and the target of the foreign keys that tie a payment to its order.
 CREATE UNIQUE INDEX payments_of_order ON payments (order_id, payment_id);
 
-CREATE UNIQUE INDEX payments_gateway_ref ON payments (gateway, gateway_ref)
+-- The reference first: any condition on it alone is selective, whatever the planner believes.
+CREATE UNIQUE INDEX payments_gateway_ref ON payments (gateway_ref, gateway)
     WHERE gateway_ref IS NOT NULL;
 
 CREATE UNIQUE INDEX payments_one_winner ON payments (order_id)

@@ -19,8 +19,6 @@ CREATE TABLE outbox (
 -- Whose turn it is: an event that found no listener goes to the end, so that it holds up no other.
 CREATE INDEX outbox_turn ON outbox ((COALESCE(leased_until, occurred_at)), event_id);
 
-CREATE INDEX outbox_oldest ON outbox (occurred_at);
-
 CREATE TABLE timeline (
     order_id text COLLATE "C" NOT NULL,
     entry_id bigint GENERATED ALWAYS AS IDENTITY,

@@ -1,17 +1,16 @@
 """Where everything meets: lock, decide, apply."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from datetime import datetime
 
 from asyncpg import UniqueViolationError
 
 from payonce.adapters.postgres.database import Connection, Database
 from payonce.adapters.postgres.queries import load
-from payonce.adapters.postgres.rows import columns, order_of, payment_of, to_json
+from payonce.adapters.postgres.rows import order_of, payment_of, to_json
 from payonce.domain.decide import Facts, Verdict
-from payonce.domain.effects import Effects, Entry
-from payonce.domain.events import Event
-from payonce.domain.refund import Refund
+from payonce.domain.effects import Effects
+from payonce.domain.order import Order
 from payonce.ports.store import Judge, Wanted
 
 SQL = load("ledger")
@@ -80,65 +79,42 @@ def _that_write(judged: Iterable[Effects]) -> list[Effects]:
     return [one for one in judged if one.decision.verdict is not Verdict.IGNORED]
 
 
-def _arguments(effects: Sequence[Effects]) -> list[Sequence[Any]]:
-    """Return the columns of `apply`; of several effects on one row the last one holds."""
-    payments = {one.payment.payment_id: one for one in effects}
-    orders = {one.order.order_id: one for one in effects}
+def _arguments(effects: Sequence[Effects]) -> list[str]:
+    """Return the rows that `apply` writes; of several effects on one row the last one holds."""
+    payments = {one.payment.payment_id: _payment_row(one) for one in effects}
+    orders = {one.order.order_id: one.order for one in effects}
     settled = {one.order.order_id: one.settled_at for one in effects if one.settled_at}
-    return [
-        *columns(map(_payment_values, payments.values()), 10),
-        *columns(((*_order_values(one), settled.get(key)) for key, one in orders.items()), 5),
-        *columns((_event_values(event) for one in effects for event in one.events), 6),
-        *columns((_refund_values(refund) for one in effects for refund in one.refunds), 9),
-        *columns((_entry_values(entry) for one in effects for entry in one.entries), 5),
-    ]
+    groups = (
+        list(payments.values()),
+        [_order_row(order, settled.get(order_id)) for order_id, order in orders.items()],
+        [event for one in effects for event in one.events],
+        [refund for one in effects for refund in one.refunds],
+        [entry for one in effects for entry in one.entries],
+    )
+    return [to_json(group) for group in groups]
 
 
-def _payment_values(effects: Effects) -> tuple[object, ...]:
+def _payment_row(effects: Effects) -> dict[str, object]:
     payment = effects.payment
-    return (
-        payment.payment_id,
-        payment.status,
-        payment.gateway_ref,
-        payment.duplicate,
-        payment.unresolved,
-        payment.mismatched,
-        effects.paid_at,
-        effects.settled_at,
-        effects.revive_at,
-        effects.last_answer,
-    )
+    return {
+        "payment_id": payment.payment_id,
+        "status": payment.status,
+        "gateway_ref": payment.gateway_ref,
+        "duplicate": payment.duplicate,
+        "unresolved": payment.unresolved,
+        "mismatched": payment.mismatched,
+        "paid_at": effects.paid_at,
+        "settled_at": effects.settled_at,
+        "revive_at": effects.revive_at,
+        "last_answer": effects.last_answer,
+    }
 
 
-def _order_values(effects: Effects) -> tuple[object, ...]:
-    order = effects.order
-    return order.order_id, order.status, order.settled_by, order.version
-
-
-def _event_values(event: Event) -> tuple[object, ...]:
-    return (
-        event.event_id,
-        event.type,
-        event.order_id,
-        event.occurred_at,
-        to_json(event.data),
-        event.traceparent,
-    )
-
-
-def _refund_values(refund: Refund) -> tuple[object, ...]:
-    return (
-        refund.refund_id,
-        refund.payment_id,
-        refund.order_id,
-        refund.gateway,
-        refund.amount,
-        refund.currency,
-        refund.status,
-        refund.reason,
-        refund.rule,
-    )
-
-
-def _entry_values(entry: Entry) -> tuple[object, ...]:
-    return entry.order_id, entry.payment_id, entry.at, entry.kind, to_json(entry.detail)
+def _order_row(order: Order, settled_at: datetime | None) -> dict[str, object]:
+    return {
+        "order_id": order.order_id,
+        "status": order.status,
+        "settled_by": order.settled_by,
+        "settled_at": settled_at,
+        "version": order.version,
+    }

@@ -9,7 +9,7 @@ from payonce.adapters.postgres.database import Connection, Database
 from payonce.adapters.postgres.failures import SERVER
 from payonce.adapters.postgres.queries import load
 from payonce.adapters.postgres.repeats import find_conflict
-from payonce.adapters.postgres.rows import columns, order_of, payment_of
+from payonce.adapters.postgres.rows import columns, order_of, payment_of, to_json
 from payonce.domain.errors import Unavailable
 from payonce.domain.messages import PaymentInitiated
 from payonce.domain.order import Order
@@ -64,7 +64,8 @@ async def _register(
     prices = _first_prices(messages)
     ordered = [(order_id, *prices[order_id]) for order_id in sorted(prices)]
     fixed = await connection.fetch(SQL["lock_orders"], *columns(ordered, 3))
-    rows = await connection.fetch(SQL["insert_payments"], *columns(map(_values, wanted), 11))
+    revivals = [each.revive_at for each in wanted]
+    rows = await connection.fetch(SQL["insert_payments"], to_json(messages), revivals)
     results = [_judge(message, row) for message, row in zip(messages, rows, strict=True)]
     fresh = {row["order_id"]: prices[row["order_id"]] for row in fixed}
     refixed = await _refix(connection, fresh, messages, results)
@@ -188,20 +189,3 @@ def _distinct(left: Sequence[int], wanted: Sequence[Registration]) -> list[int]:
     for n in left:
         first.setdefault(wanted[n].message.payment_id, n)
     return list(first.values())
-
-
-def _values(wanted: Registration) -> tuple[object, ...]:
-    message = wanted.message
-    return (
-        message.payment_id,
-        message.order_id,
-        message.gateway,
-        message.amount,
-        message.currency,
-        message.gateway_ref,
-        message.initiated_at,
-        message.expires_at,
-        message.expires_given,
-        message.traceparent,
-        wanted.revive_at,
-    )

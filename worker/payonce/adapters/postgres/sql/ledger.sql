@@ -26,12 +26,10 @@ WITH decided AS (
         settled_at = COALESCE(w.settled_at, p.settled_at),
         revive_at = w.revive_at,
         last_answer = w.last_answer
-    FROM unnest(
-        $1::text[], $2::text[], $3::text[], $4::boolean[], $5::boolean[], $6::text[],
-        $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::text[]
-    ) AS w (
-        payment_id, status, gateway_ref, duplicate, unresolved, mismatched,
-        paid_at, settled_at, revive_at, last_answer
+    FROM json_to_recordset($1::json) AS w (
+        payment_id text, status text, gateway_ref text, duplicate boolean, unresolved boolean,
+        mismatched text, paid_at timestamptz, settled_at timestamptz, revive_at timestamptz,
+        last_answer text
     )
     WHERE p.payment_id = w.payment_id
 ), ordered AS (
@@ -40,14 +38,16 @@ WITH decided AS (
         settled_by = w.settled_by,
         settled_at = COALESCE(w.settled_at, o.settled_at),
         version = w.version
-    FROM unnest($11::text[], $12::text[], $13::text[], $14::integer[], $15::timestamptz[])
-        AS w (order_id, status, settled_by, version, settled_at)
+    FROM json_to_recordset($2::json) AS w (
+        order_id text, status text, settled_by text, settled_at timestamptz, version integer
+    )
     WHERE o.order_id = w.order_id
 ), told AS (
     INSERT INTO outbox (event_id, type, order_id, occurred_at, data, traceparent)
     SELECT *
-    FROM unnest(
-        $16::uuid[], $17::text[], $18::text[], $19::timestamptz[], $20::jsonb[], $21::text[]
+    FROM json_to_recordset($3::json) AS w (
+        event_id uuid, type text, order_id text, occurred_at timestamptz, data jsonb,
+        traceparent text
     )
     ON CONFLICT DO NOTHING
 ), refunded AS (
@@ -55,11 +55,13 @@ WITH decided AS (
         refund_id, payment_id, order_id, gateway, amount, currency, status, reason, rule
     )
     SELECT *
-    FROM unnest(
-        $22::text[], $23::text[], $24::text[], $25::text[], $26::bigint[], $27::text[],
-        $28::text[], $29::text[], $30::text[]
+    FROM json_to_recordset($4::json) AS w (
+        refund_id text, payment_id text, order_id text, gateway text, amount bigint,
+        currency text, status text, reason text, rule text
     )
 )
 INSERT INTO timeline (order_id, payment_id, at, kind, detail)
 SELECT *
-FROM unnest($31::text[], $32::text[], $33::timestamptz[], $34::text[], $35::jsonb[]);
+FROM json_to_recordset($5::json) AS w (
+    order_id text, payment_id text, at timestamptz, kind text, detail jsonb
+);

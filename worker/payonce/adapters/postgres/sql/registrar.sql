@@ -14,9 +14,13 @@ RETURNING o.order_id;
 -- gateway_ref that is being registered for another order can hide, and then nothing is found.
 WITH wanted AS MATERIALIZED (
     SELECT *
-    FROM unnest(
-        $1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[],
-        $7::timestamptz[], $8::timestamptz[], $9::boolean[], $10::text[], $11::timestamptz[]
+    FROM ROWS FROM (
+        json_to_recordset($1::json) AS (
+            payment_id text, order_id text, gateway text, amount bigint, currency text,
+            gateway_ref text, initiated_at timestamptz, expires_at timestamptz,
+            expires_given boolean, traceparent text
+        ),
+        unnest($2::timestamptz[])
     ) WITH ORDINALITY AS w (
         payment_id, order_id, gateway, amount, currency, gateway_ref,
         initiated_at, expires_at, expires_given, traceparent, revive_at, n
@@ -40,12 +44,12 @@ WITH wanted AS MATERIALIZED (
     FROM inserted
 )
 SELECT
-    w.payment_id IN (SELECT payment_id FROM inserted) AS inserted,
+    p.payment_id, p.order_id, p.gateway, p.amount, p.currency, p.status, p.gateway_ref,
+    p.expires_at, p.epoch, p.step, p.duplicate, p.unresolved, p.mismatched, p.traceparent,
     o.status AS order_status, o.amount AS order_amount, o.currency AS order_currency,
     o.settled_by, o.version,
-    p.payment_id, p.order_id, p.gateway, p.amount, p.currency, p.status, p.gateway_ref,
-    p.expires_at, p.expires_given, p.epoch, p.step, p.duplicate, p.unresolved, p.mismatched,
-    p.traceparent,
+    w.payment_id IN (SELECT payment_id FROM inserted) AS inserted,
+    p.expires_given,
     r.payment_id AS ref_owner
 FROM wanted w
 JOIN orders o ON o.order_id = w.order_id
@@ -69,5 +73,4 @@ FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::boolean[])
 WHERE p.payment_id = w.payment_id
 RETURNING
     p.payment_id, p.order_id, p.gateway, p.amount, p.currency, p.status, p.gateway_ref,
-    p.expires_at, p.expires_given, p.epoch, p.step, p.duplicate, p.unresolved, p.mismatched,
-    p.traceparent;
+    p.expires_at, p.epoch, p.step, p.duplicate, p.unresolved, p.mismatched, p.traceparent;
