@@ -45,7 +45,7 @@ async def _serve(mock: Mock, host: str, port: int) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m gateway_mock",
-        description="A payment gateway with real books and scripted shoppers (docs/gateway-mock.md).",
+        description="A gateway with real books and scripted shoppers (docs/gateway-mock.md).",
     )
     parser.add_argument("--host", default=os.environ.get("GATEWAY_MOCK_HOST", "127.0.0.1"))
     parser.add_argument(

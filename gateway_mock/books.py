@@ -8,7 +8,7 @@ from typing import Any
 from gateway_mock.shopper import Script
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a fault
+class Refused(Exception):
     """The gateway does not do what was asked."""
 
     def __init__(self, status: int, detail: str) -> None:
@@ -84,7 +84,10 @@ class Charge:
 
     def _pay_time(self, now: float) -> float | None:
         script = self.script
-        if script.pays_after_queries is not None and len(self.queried_at) > script.pays_after_queries:
+        if (
+            script.pays_after_queries is not None
+            and len(self.queried_at) > script.pays_after_queries
+        ):
             return now
         return None if script.pays_after_s is None else self.created_at + script.pays_after_s
 

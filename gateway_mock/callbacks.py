@@ -41,7 +41,9 @@ class Callbacks:
         if self._session is not None:
             await self._session.close()
 
-    async def _deliver(self, url: str, message_id: str, body: dict[str, Any], delay_s: float) -> None:
+    async def _deliver(
+        self, url: str, message_id: str, body: dict[str, Any], delay_s: float
+    ) -> None:
         await asyncio.sleep(delay_s)
         content = json.dumps(body, separators=(",", ":")).encode()
         for attempt in range(TRIES):

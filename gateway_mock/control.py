@@ -50,7 +50,7 @@ class Control:
         return web.json_response({"status": "ok"})
 
     async def charges(self, request: web.Request) -> web.Response:
-        """Open charges, as a shop does that speaks to the gateway itself; each may hold a script."""
+        """Open charges, as a shop does that asks the gateway itself; each may hold a script."""
         opened = []
         for data in await request.json():
             script = data.pop("script", None)
@@ -97,7 +97,9 @@ class Control:
         if charge is None:
             return web.json_response({"detail": "no such charge"}, status=404)
         times = [round(at * 1000) for at in charge.queried_at]
-        return web.json_response({"created_ms": round(charge.created_at * 1000), "queries_ms": times})
+        return web.json_response(
+            {"created_ms": round(charge.created_at * 1000), "queries_ms": times}
+        )
 
     async def reset(self, _request: web.Request) -> web.Response:
         """Forget everything."""

@@ -114,7 +114,9 @@ def parse_profile(data: Mapping[str, Any]) -> Profile:
     known = {one.name for one in fields(Profile)} - {"scripts", "chance"}
     unknown = sorted(set(values) - known)
     if unknown:
-        raise ValueError(f"{unknown[0]} is unknown; known: {', '.join(sorted(known))}, scripts, seed")
+        raise ValueError(
+            f"{unknown[0]} is unknown; known: {', '.join(sorted(known))}, scripts, seed"
+        )
     profile = Profile(**values, chance=random.Random(seed))
     if scripts is not None:
         profile.scripts = tuple((one.pop("weight", 1.0), parse_script(one)) for one in scripts)

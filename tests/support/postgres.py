@@ -39,7 +39,7 @@ class Postgres:
             self._initialise()
         options = ["-c", "max_connections=200", "-c", "shared_buffers=64MB"]
         options += ["-c", "shared_preload_libraries=pg_stat_statements"] * self._has_statements()
-        options += ["-c", "fsync=off", "-c", "synchronous_commit=off"] * self._fast
+        options += ["-c", "fsync=off"] * self._fast
         self.mark = launch(
             [
                 *_as_postgres(),
@@ -89,7 +89,9 @@ class Postgres:
 
     def _has_statements(self) -> bool:
         version = self._bin.parent.name
-        return Path(f"/usr/share/postgresql/{version}/extension/pg_stat_statements.control").exists()
+        return Path(
+            f"/usr/share/postgresql/{version}/extension/pg_stat_statements.control"
+        ).exists()
 
     def _initialise(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -20,9 +20,7 @@ _USER = base64.b64encode(b"guest:guest").decode()
 class RabbitMQ:
     """One broker on ports of its own; restarted, it keeps its data and ports."""
 
-    def __init__(
-        self, folder: Path, chosen: "dict[str, int]", *, management: bool = True
-    ) -> None:
+    def __init__(self, folder: Path, chosen: "dict[str, int]", *, management: bool = True) -> None:
         self.folder = folder
         self.ports = chosen
         self.port = chosen["amqp"]

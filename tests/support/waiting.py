@@ -14,7 +14,7 @@ _LOOK_EVERY_S = 0.02
 async def eventually(
     check: Callable[[], Found | Awaitable[Found]], timeout_s: float = 10.0, what: str = ""
 ) -> Found:
-    """Return the first truthy result of `check`, sync or async; AssertionError after `timeout_s`."""
+    """Return the first truthy result of `check`, sync or not; AssertionError after `timeout_s`."""
     until = time.monotonic() + timeout_s
     while True:
         found = check()

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-_SECRET_NAMES = re.compile(r"secret|token|authori[sz]ation|password|passwd|dsn|api_?key", re.I)
+_SECRET_NAMES = re.compile(r"(?i)secret|token|authori[sz]ation|passw|dsn|api_?key")
 _URL_PASSWORD = re.compile(r"(\w+://[^\s:/@]*):[^\s@/]+@")
 _BEARER = re.compile(r"(Bearer\s+|whsec_)[A-Za-z0-9+/=_.-]+")
 MASK = "***"
@@ -45,7 +45,9 @@ def configure_logs(environ: Mapping[str, str]) -> None:
 
 def mask(_logger: object, _method: str, event: Event) -> Event:
     """Mask secrets by the names of fields and by the look of text. A structlog processor."""
-    return {name: MASK if _SECRET_NAMES.search(name) else _masked(one) for name, one in event.items()}
+    return {
+        name: MASK if _SECRET_NAMES.search(name) else _masked(one) for name, one in event.items()
+    }
 
 
 def mask_text(text: str) -> str:

@@ -30,7 +30,12 @@ class PrometheusMeter:
             registry, "payonce_registrations", "Payments registered.", "gateway", "outcome"
         )
         self._decided = _counter(
-            registry, "payonce_payments", "Decisions about payments.", "gateway", "verdict", "source"
+            registry,
+            "payonce_payments",
+            "Decisions about payments.",
+            "gateway",
+            "verdict",
+            "source",
         )
         self._dropped = _counter(
             registry, "payonce_polls_dropped", "Polls that needed no answer.", "gateway", "reason"

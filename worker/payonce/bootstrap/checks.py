@@ -35,12 +35,14 @@ async def problem_of(work: Awaitable[object]) -> str | None:
     """Return in one line what is wrong; None where the work succeeds."""
     try:
         await work
-    except (PayonceError, asyncio.TimeoutError) as error:
+    except (TimeoutError, PayonceError) as error:
         return str(error) or type(error).__name__
     return None
 
 
-def queue_depths_of(world: World) -> "Callable[[], Awaitable[Mapping[str, tuple[int, int | None]]]]":
+def queue_depths_of(
+    world: World,
+) -> "Callable[[], Awaitable[Mapping[str, tuple[int, int | None]]]]":
     """Return what tells each queue's messages and, where the management API is set, stuck ones."""
     settings = world.settings
     names = topology_of(settings).queue_names()

@@ -1,7 +1,8 @@
-"""The main job without any server to install: a wheel's PostgreSQL, the in-process bus, no Redis."""
+"""The main job with nothing to install: a wheel's PostgreSQL, the in-process bus, no Redis."""
 
 import asyncio
 import json
+import warnings
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -103,7 +104,10 @@ async def open_embedded(settings: Settings) -> AsyncIterator[Embedded]:
 
     clock, meter = SystemClock(), PrometheusMeter()
     with TemporaryDirectory(prefix="payonce-embedded-") as folder:
-        server = await asyncio.to_thread(get_server, folder, cleanup_mode="stop")
+        with warnings.catch_warnings():
+            # The wheel tells where it keeps its socket; nobody asked.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            server = await asyncio.to_thread(get_server, folder, cleanup_mode="stop")
         try:
             dsn = server.get_uri()
             await migrate(dsn)

@@ -77,10 +77,8 @@ async def refuse_missing_gateways(world: World) -> None:
         )
 
 
-def workers(
-    world: World, roles: frozenset[str], prepared: "asyncio.Task[None]"
-) -> list[Service]:
-    """Return the services of these roles, but for the edge; they begin once `prepared` has ended."""
+def workers(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]") -> list[Service]:
+    """Return the services of these roles, edge excepted; they begin once `prepared` has ended."""
     services = []
     if "consumer" in roles:
         services += [
@@ -103,15 +101,11 @@ def _consumer(
 ) -> Service:
     name = work_queue_name(queue)
     consumer = world.broker.consumer(name, PREFETCH, receiver)
-    return Service(
-        name, _after(prepared, consumer.run), lambda: consumer.drain(CONSUMERS_WITHIN_S)
-    )
+    return Service(name, _after(prepared, consumer.run), lambda: consumer.drain(CONSUMERS_WITHIN_S))
 
 
 def _broker(world: World) -> Service:
-    return Service(
-        "broker", world.broker.run, lambda: world.broker.close(BROKER_WITHIN_S), phase=1
-    )
+    return Service("broker", world.broker.run, lambda: world.broker.close(BROKER_WITHIN_S), phase=1)
 
 
 def _edge(world: World, prepared: "asyncio.Task[None]") -> Service:

@@ -127,9 +127,7 @@ class ParkedQueue:
 
 
 @asynccontextmanager
-async def open_parked(
-    settings: Settings, service: str | None = None
-) -> AsyncIterator[ParkedQueue]:
+async def open_parked(settings: Settings, service: str | None = None) -> AsyncIterator[ParkedQueue]:
     """Give the parked messages of payonce, or of the order consumer named `service`."""
     queue = PARKED if service is None else parked_queue_name(service)
     yield ParkedQueue(settings.servers.amqp_url, queue)

@@ -136,7 +136,9 @@ class World:
             WorkQueue.ACKNOWLEDGED: take_events(
                 "order.acknowledged", Acknowledge(orders, clock).handle
             ),
-            WorkQueue.CANCELLED: take_events("order.cancelled", Cancel(orders, timer, clock).handle),
+            WorkQueue.CANCELLED: take_events(
+                "order.cancelled", Cancel(orders, timer, clock).handle
+            ),
             WorkQueue.POLL: take_polls(poll.handle),
             WorkQueue.CLOSE: take_closes(Close(settler, timer, self.gateways, clock).handle),
         }

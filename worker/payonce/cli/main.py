@@ -40,7 +40,16 @@ def run(argv: Sequence[str]) -> int:
     """Run a command; every expected error is one line on standard error."""
     arguments = _parser().parse_args(argv)
     module = import_module(f"payonce.cli.{arguments.module}")
+    if arguments.command not in {"run", "consume"}:
+        _only_warn()
     return _guarded(lambda: _execute(module.execute(arguments)))
+
+
+def _only_warn() -> None:
+    """Keep a short command's output to itself, but for warnings."""
+    from payonce.adapters.logs import configure_logs
+
+    configure_logs({"PAYONCE_LOG_LEVEL": "error", **os.environ})
 
 
 def _execute(work: "int | object") -> int:

@@ -17,11 +17,11 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], nothi
         print(nothing)
         return
     cells = [[_cell(row.get(name)) for name in columns] for row in rows]
-    widths = [
-        max(len(name), *(len(line[n]) for line in cells)) for n, name in enumerate(columns)
-    ]
+    widths = [max(len(name), *(len(line[n]) for line in cells)) for n, name in enumerate(columns)]
     for line in ([name.upper() for name in columns], *cells):
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        )
 
 
 def _cell(value: Any) -> str:

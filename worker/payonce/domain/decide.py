@@ -1,4 +1,4 @@
-"""What a gateway's word means for a payment and its order. No I/O, no clock: facts in, decision out."""
+"""What a gateway's word means for a payment and its order: facts in, decision out."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -31,7 +31,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The locked rows that a decision rests on; `ref_owner` is the payment that owns the reported ref."""
+    """The locked rows of a decision; `ref_owner` is the payment that owns the reported ref."""
 
     order: Order
     payment: Payment

@@ -1,4 +1,4 @@
-"""What a decision changes: rows, events, a refund, a line of the timeline. Pure, like the decision."""
+"""What a decision changes: rows, events, a refund, a line of the timeline. Pure as well."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -195,7 +195,12 @@ def _event(  # noqa: PLR0913 - the parts of one event, all known to the caller a
         "order_version": version,
     }
     return make_event(
-        event_type, about, payment.order_id, occasion.now, {**common, **data}, facts.payment.traceparent
+        event_type,
+        about,
+        payment.order_id,
+        occasion.now,
+        {**common, **data},
+        facts.payment.traceparent,
     )
 
 
@@ -208,9 +213,7 @@ def _refund_data(refund: Refund) -> dict[str, Any]:
     }
 
 
-def _entry(
-    facts: Facts, report: GatewayReport, decision: Decision, occasion: Occasion
-) -> Entry:
+def _entry(facts: Facts, report: GatewayReport, decision: Decision, occasion: Occasion) -> Entry:
     detail: dict[str, Any] = {
         "reason": decision.reason,
         "source": occasion.source.value,

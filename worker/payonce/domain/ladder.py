@@ -29,7 +29,7 @@ class Ladder:
         return self.waits_ms[min(step, len(self.waits_ms) - 1)]
 
     def wait_covering_ms(self, step: int, at_least_ms: int) -> int:
-        """Return the wait before poll `step`, or the shortest longer one that spares the gateway."""
+        """Return the wait before poll `step`, or the shortest one that spares the gateway."""
         wait_ms = self.wait_ms(step)
         longer = [wait for wait in self.waits_ms if wait >= at_least_ms]
         return wait_ms if wait_ms >= at_least_ms else min(longer, default=max(self.waits_ms))

@@ -61,9 +61,9 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PollDue:
-    """Ask the gateway now; carries all that a still-pending answer needs, so it costs no query.
+    """Ask the gateway now; carries all that a still-pending answer needs.
 
-    `due_ms` and `expires_ms` are milliseconds since 1970; `polls` holds (step, time in ms, outcome).
+    `due_ms` and `expires_ms` are ms since 1970; `polls` holds (step, time in ms, outcome).
     """
 
     payment_id: str

@@ -28,10 +28,17 @@ def parse_time(value: object, field: str) -> datetime:
     """Return the aware UTC time that RFC 3339 text names, else raise InvalidField."""
     if type(value) is not str:
         raise InvalidField(field, f"{value!r} is not a time", ALLOWED_TIME)
+    time = _read(value)
+    if time is None or time.tzinfo is None or "T" not in value.upper():
+        raise InvalidField(field, f"{value[:60]!r} is not a time", ALLOWED_TIME)
     try:
-        time = datetime.fromisoformat(value)
-        if time.tzinfo is None or "T" not in value.upper():
-            raise ValueError("no zone")
         return time.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise InvalidField(field, f"{value[:60]!r} is not a time", ALLOWED_TIME) from None
+    except OverflowError:
+        raise InvalidField(field, f"{value[:60]!r} is out of range", ALLOWED_TIME) from None
+
+
+def _read(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None

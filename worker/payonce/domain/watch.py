@@ -39,8 +39,8 @@ def revive_after_step(now: datetime, step: int, terms: Terms) -> datetime:
 def revive_after_answer(payment: Payment, now: datetime) -> datetime | None:
     """Return when a payment is asked about again without a watch of its own; None: never.
 
-    Unresolved ones hourly for 30 days, FAILED and CLOSED ones after 10 minutes; the look at the end,
-    when money can no longer arrive, is `revive_after_revival`'s.
+    Unresolved ones hourly for 30 days, FAILED and CLOSED ones after 10 minutes; the look at the
+    end, when money can no longer arrive, is `revive_after_revival`'s.
     """
     if payment.mismatched or payment.status is PaymentStatus.SUCCEEDED:
         return None

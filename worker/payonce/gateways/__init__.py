@@ -1,1 +1,1 @@
-"""Gateways: one file a kind; each translates foreign answers and errors once and holds no policy."""
+"""Gateways: one file a kind; each translates foreign answers once and holds no policy."""

@@ -24,7 +24,7 @@ class Answer:
     retry_after_s: float | None = None
 
 
-class NoAnswer(Exception):  # noqa: N818 - an expected outcome, named as such
+class NoAnswer(Exception):
     """The call was not answered; `sent` says whether it may have reached the gateway."""
 
     def __init__(self, problem: str, *, sent: bool) -> None:
@@ -54,13 +54,13 @@ async def call(  # noqa: PLR0913 - the parts of a request
     method: str,
     url: URL,
     headers: dict[str, str],
-    timeout: aiohttp.ClientTimeout,
+    limit: aiohttp.ClientTimeout,
     body: bytes | None = None,
 ) -> Answer:
     """Return the answer, read to 64 KiB at most. Raises NoAnswer."""
     try:
         async with session.request(
-            method, url, headers=headers, data=body, timeout=timeout, allow_redirects=False
+            method, url, headers=headers, data=body, timeout=limit, allow_redirects=False
         ) as response:
             content = await _read(response)
             after = response.headers.get("Retry-After")

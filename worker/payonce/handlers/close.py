@@ -18,9 +18,7 @@ CLOSE_WAITS_MS = (3_000, 10_000, 30_000)
 class Close:
     """Takes an order to close a payment."""
 
-    def __init__(
-        self, settler: Settler, timer: Timer, gateways: Gateways, clock: Clock
-    ) -> None:
+    def __init__(self, settler: Settler, timer: Timer, gateways: Gateways, clock: Clock) -> None:
         self._settler = settler
         self._timer = timer
         self._gateways = gateways

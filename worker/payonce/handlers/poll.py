@@ -21,7 +21,7 @@ from payonce.ports.store import StepDone, Watches, WatchState
 
 
 class Poll:
-    """Takes a poll that is due. A still-pending answer costs Postgres nothing in the first waits."""
+    """Takes a poll that is due. A pending answer costs Postgres nothing in the first waits."""
 
     def __init__(  # noqa: PLR0913 - the poll is where gateway, timer, cache and truth meet
         self,

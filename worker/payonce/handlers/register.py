@@ -1,6 +1,6 @@
 """A payment was initiated: write it down, start its watch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from payonce.batching import Batcher
@@ -59,4 +59,3 @@ class Register:
         if registered.order.status is not OrderStatus.OPEN:
             reason = f"order-{registered.order.status.lower()}"
             await self._timer.close_after(0, close_of(payment, reason))
-

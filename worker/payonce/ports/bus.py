@@ -52,7 +52,7 @@ Fate = Done | Park
 DONE = Done()
 
 Receiver = Callable[[Delivery], Awaitable[Fate]]
-"""What a consumer calls. Unavailable: keep the message in hand, wait, call again. InvalidField: park."""
+"""What a consumer calls. Unavailable: kept in hand and called again. InvalidField: parked."""
 
 
 class Timer(Protocol):

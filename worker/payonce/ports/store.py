@@ -1,4 +1,4 @@
-"""The truth, as each handler needs it. Every method is one transaction and may raise Unavailable."""
+"""The truth, as handlers need it. Each method is one transaction and may raise Unavailable."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -123,8 +123,9 @@ class Watches(Protocol):
     async def revive(
         self, now: datetime, limit: int, plan: Callable[[Sequence[Payment]], Sequence[Revival]]
     ) -> list[Payment]:
-        """Lock up to `limit` payments whose revive_at has passed (those locked elsewhere skipped),
-        write what the pure `plan` returns for them, and return them with their new epochs.
+        """Give up to `limit` payments whose revive_at has passed new epochs, and return them.
+
+        They are locked (those locked elsewhere are skipped); the pure `plan` says what is written.
         """
         ...
 
@@ -151,7 +152,7 @@ class Orders(Protocol):
         ...
 
     async def cancel(self, order_id: str, now: datetime) -> list[Payment]:
-        """Cancel an OPEN or unknown order; return its unfinished payments. PAID: nothing changes."""
+        """Cancel an OPEN or unknown order; return its unfinished payments. PAID: no change."""
         ...
 
 
@@ -178,8 +179,9 @@ class Outbox(Protocol):
     async def claim_events(
         self, now: datetime, older_than: datetime, until: datetime, limit: int
     ) -> list[OutboxRow]:
-        """Lease up to `limit` events, oldest first, that were written before `older_than` and are
-        not leased past `now`; others skip them until `until`.
+        """Lease up to `limit` events, oldest first, so that others skip them until `until`.
+
+        Only those that were written before `older_than` and are not leased past `now`.
         """
         ...
 

@@ -175,9 +175,7 @@ def _gateways(
     return {name: _gateway(name, table.table(name), poll, sweep) for name in table.names()}
 
 
-def _gateway(
-    name: str, table: Table, poll: PollSettings, sweep: SweepSettings
-) -> GatewaySettings:
+def _gateway(name: str, table: Table, poll: PollSettings, sweep: SweepSettings) -> GatewaySettings:
     try:
         check_id(name, "gateway")
     except InvalidField as error:

@@ -72,7 +72,9 @@ def _read_file(environ: Mapping[str, str], config_path: Path | None) -> Tree:
             raise BadSettings(f"{PREFIX}CONFIG", f"{path} is not there", "a TOML file") from None
         content = _packaged_default()
     except (OSError, ValueError) as error:
-        raise BadSettings(f"{PREFIX}CONFIG", f"cannot read {path}: {error}", "a TOML file") from None
+        raise BadSettings(
+            f"{PREFIX}CONFIG", f"cannot read {path}: {error}", "a TOML file"
+        ) from None
     try:
         return tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:

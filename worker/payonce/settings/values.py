@@ -81,7 +81,9 @@ def whole(low: int, high: int) -> Callable[[str, object], int]:
         if isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value):
             value = int(value)
         if type(value) is not int or not low <= value <= high:
-            raise BadSettings(key, f"{_shown(value)} is not allowed", f"a whole number {low} to {high}")
+            raise BadSettings(
+                key, f"{_shown(value)} is not allowed", f"a whole number {low} to {high}"
+            )
         return value
 
     return read
@@ -107,7 +109,9 @@ def duration(key: str, value: object) -> timedelta:
     """Return a duration such as 250ms, 3s, 3m, 2h, 30d."""
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise BadSettings(key, f"{_shown(value)} is not a duration", "such as 250ms, 3s, 3m, 2h, 30d")
+        raise BadSettings(
+            key, f"{_shown(value)} is not a duration", "such as 250ms, 3s, 3m, 2h, 30d"
+        )
     amount = float(match.group(1))
     if amount * _UNITS[match.group(2)].total_seconds() > _LONGEST.total_seconds():
         raise BadSettings(key, f"{_shown(value)} is too long", "400d at most")

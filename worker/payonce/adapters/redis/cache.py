@@ -1,6 +1,5 @@
 """ports.cache.Cache on Redis: batched, bounded in time, never in the way."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -92,7 +91,7 @@ class RedisCache:
         """Ask Redis whether it answers. Raises Unavailable."""
         try:
             await self._client.ping()
-        except (RedisError, OSError, asyncio.TimeoutError) as error:
+        except (TimeoutError, RedisError, OSError) as error:
             raise Unavailable(SERVER, _describe(error)) from None
 
     async def close(self) -> None:
@@ -125,7 +124,7 @@ class RedisCache:
         """Return what Redis answers; None, and a pause, where it does not."""
         try:
             answer = await work()
-        except (RedisError, OSError, asyncio.TimeoutError) as error:
+        except (TimeoutError, RedisError, OSError) as error:
             self._on_failure(error)
             return None
         if self._lost:

@@ -50,7 +50,10 @@ class Board:
             mine = [plan for plan in plans if plan.story is story]
             cells = "  ".join(_order_cell(plan, orders, queries) for plan in mine)
             lines.append(f"{story.name:<28}{cells}")
-        lines += ["", f"{_DIM}paid: settled and told · booked: acknowledged by the order service{_OFF}"]
+        lines += [
+            "",
+            f"{_DIM}paid: settled and told · booked: acknowledged by the order service{_OFF}",
+        ]
         print("\n".join(lines), flush=True)
 
     def say(self, line: str) -> None:

@@ -115,7 +115,9 @@ class Director:
         parked = await self._town.parked(self._shop.run_id)
         found = findings(plans, orders, books, self._book, parked)
         found.append(await self._on_time())
-        print("\nwhat came of it, from payonce's tables, the order service's and the gateway's books:")
+        print(
+            "\nwhat came of it, from payonce's tables, the order service's and the gateway's books:"
+        )
         for one in found:
             print(f"  {'ok   ' if one.ok else 'WRONG'}  {one.text}")
         for plan in plans:

@@ -1,4 +1,4 @@
-"""Did everything end as it has to? Compared, not assumed: our tables, the books, the shop's book."""
+"""Did everything end as it has to? Our tables, the books and the shop's book are compared."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
