@@ -26,6 +26,7 @@ SESSION = {
     # Every statement looks up few rows by an index. A plan that was prepared while the tables were
     # small would read them whole, and would be kept while they grow.
     "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "jit": "off",

@@ -1,16 +1,14 @@
 -- name: acknowledge
 -- Returns the orders as they were before.
 WITH locked AS MATERIALIZED (
-    SELECT o.order_id, o.settled_by, o.acknowledged_at
-    FROM orders o
-    WHERE o.order_id = ANY ($1::text[])
+    SELECT o.order_id, o.settled_by, o.acknowledged_at, w.payment_id, w.event_id
+    FROM unnest($1::text[], $2::text[], $3::uuid[]) AS w (order_id, payment_id, event_id)
+    JOIN orders o ON o.order_id = w.order_id
     ORDER BY o.order_id
-    FOR NO KEY UPDATE
+    FOR NO KEY UPDATE OF o
 ), booked AS MATERIALIZED (
-    SELECT l.order_id, w.payment_id, w.event_id, l.acknowledged_at
-    FROM locked l
-    JOIN unnest($1::text[], $2::text[], $3::uuid[]) AS w (order_id, payment_id, event_id)
-        ON w.order_id = l.order_id AND w.payment_id = l.settled_by
+    SELECT order_id, payment_id, event_id, acknowledged_at
+    FROM locked WHERE settled_by = payment_id
 ), acknowledged AS (
     UPDATE orders o SET acknowledged_at = $4, version = o.version + 1
     FROM booked b

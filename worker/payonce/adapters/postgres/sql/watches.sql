@@ -6,18 +6,19 @@ JOIN payments p ON p.payment_id = w.payment_id;
 -- name: record_steps
 -- Returns every payment as it was before; takes the locks in the order in which settling takes them.
 WITH locked AS MATERIALIZED (
-    SELECT p.payment_id, p.epoch, p.step, p.status, p.mismatched
-    FROM payments p
-    WHERE p.payment_id = ANY ($1::text[])
-    ORDER BY p.order_id, p.payment_id
-    FOR NO KEY UPDATE
-), recorded AS (
-    UPDATE payments p SET step = w.step, revive_at = w.revive_at
+    SELECT
+        p.payment_id, p.epoch, p.step, p.status, p.mismatched,
+        w.epoch AS done_epoch, w.step AS done_step, w.revive_at
     FROM unnest($1::text[], $2::integer[], $3::integer[], $4::timestamptz[])
         AS w (payment_id, epoch, step, revive_at)
-    JOIN locked l ON l.payment_id = w.payment_id
-    WHERE p.payment_id = w.payment_id
-        AND l.epoch = w.epoch AND l.step < w.step
+    JOIN payments p ON p.payment_id = w.payment_id
+    ORDER BY p.order_id, p.payment_id
+    FOR NO KEY UPDATE OF p
+), recorded AS (
+    UPDATE payments p SET step = l.done_step, revive_at = l.revive_at
+    FROM locked l
+    WHERE p.payment_id = l.payment_id
+        AND l.epoch = l.done_epoch AND l.step < l.done_step
         AND l.status IN ('CREATED', 'PENDING') AND l.mismatched IS NULL
 )
 SELECT payment_id, epoch, step, status, mismatched FROM locked;
