@@ -2,9 +2,11 @@
 
 import asyncio
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import aio_pika
+import pika
 import pytest
 
 from payonce.adapters.rabbitmq.consumer import Consumer
@@ -74,6 +76,31 @@ async def test_parking_strips_what_would_harm(rabbit: RabbitRig) -> None:
     by_the_broker = {"x-delivery-count"}
     kept = set(one.headers) - by_the_broker
     assert {"x-mine", "x-parked-reason", "x-parked-from", "x-parked-at-ms"} == kept
+
+
+async def test_odd_headers_do_not_stop_parking(rabbit: RabbitRig) -> None:
+    """Every type that a table can hold goes through parking, by whatever client it came."""
+    odd = {
+        "time": datetime(2026, 1, 31, tzinfo=UTC),
+        "price": Decimal("19.99"),
+        "raw": b"\xff\x00",
+        "none": None,
+        "big": 2**62,
+        "less": -(2**62),
+        "yes": True,
+        "list": [1, "two", {"three": [3]}],
+    }
+    with_pika(rabbit.url, odd)
+    async with consuming(rabbit.consumer(INITIATED, 10, park)):
+        (one,) = await parked(rabbit)
+    assert set(odd) <= set(one.headers)
+
+
+def with_pika(url: str, headers: dict[str, Any]) -> None:
+    """Publish as a client with an encoder of its own."""
+    properties = pika.BasicProperties(headers=headers)
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        connection.channel().basic_publish("payments", "payment.initiated", b"{}", properties)
 
 
 async def test_parked_message_without_an_id_gets_one(rabbit: RabbitRig) -> None:

@@ -11,7 +11,8 @@ from payonce.adapters.rabbitmq.declare import declare, delete_queue, plain_chann
 from payonce.adapters.rabbitmq.topology import Binding, Exchange, Queue, Topology
 from payonce.domain.errors import Unavailable, Unroutable
 from payonce.domain.messages import PollDue
-from tests.broker.rigs import TOPOLOGY, RabbitRig, soon
+from payonce.ports.bus import DONE, Delivery, Fate
+from tests.broker.rigs import TOPOLOGY, RabbitRig, consuming, soon
 from tests.support.servers import Servers
 from tests.support.waiting import eventually
 
@@ -100,6 +101,40 @@ async def test_silent_broker_is_unavailable_in_time(servers: Servers, amqp_url: 
     await broker.timer.poll_after(0, POLL)
     await broker.close(5)
     await running
+
+
+async def test_memory_alarm_blocks_publishing_not_acks(rabbit: RabbitRig, servers: Servers) -> None:
+    """A broker short of memory takes no publish, but what is in hand is acknowledged."""
+    gate = asyncio.Event()
+    done: list[Delivery] = []
+
+    async def receive(delivery: Delivery) -> Fate:
+        await gate.wait()
+        done.append(delivery)
+        return DONE
+
+    async with consuming(rabbit.consumer("payonce.initiated", 10, receive)) as consumer:
+        for n in range(10):
+            assert "confirmed" == await send(rabbit, "payments", "payment.initiated", f"m-{n}")
+        await eventually(lambda: consumer.in_hand == 10)
+        limit = ("set_vm_memory_high_watermark",)
+        await asyncio.to_thread(servers.rabbitmq.ctl, *limit, "0")
+        try:
+            assert "unavailable" == await send(rabbit, "payments", "payment.initiated")
+            gate.set()
+            await eventually(lambda: len(done) == 10)
+            await soon(lambda: _unacked(servers, rabbit))
+        finally:
+            await asyncio.to_thread(servers.rabbitmq.ctl, *limit, "0.4")
+        assert "confirmed" == await send(rabbit, "payments", "payment.initiated")
+
+
+async def _unacked(servers: Servers, rig: RabbitRig) -> bool:
+    vhost = rig.url.rpartition("/")[2]
+    listed = await asyncio.to_thread(
+        servers.rabbitmq.ctl, "list_queues", "-p", vhost, "name", "messages_unacknowledged"
+    )
+    return "payonce.initiated\t0" in listed
 
 
 async def test_unreachable_broker_is_unavailable_in_time() -> None:

@@ -178,6 +178,16 @@ def test_stream_may_be_cut_anywhere(cuts: list[int]) -> None:
     asyncio.run(split())
 
 
+async def test_hot_frames_count_as_signs_of_life() -> None:
+    """The library, which sees none of them, is told that the broker lives."""
+    mixed, _, _ = stream()
+    reader = SplittingReader(asyncio.get_running_loop())
+    reader.sinks[CHANNEL] = Taker()
+    reader.feed_data(mixed)
+    reader.feed_eof()
+    assert wire.HEARTBEAT in await reader.read()
+
+
 async def test_what_is_no_amqp_goes_to_the_library() -> None:
     """A server of another protocol is the library's to report."""
     reader = SplittingReader(asyncio.get_running_loop())

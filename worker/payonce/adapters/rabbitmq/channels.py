@@ -28,21 +28,27 @@ async def keep_channel(
     so the topology is declared again before the next one. Raises BrokerConflict.
     """
     backoff = Backoff(REOPEN_LEAST_S, REOPEN_MOST_S)
+    time = asyncio.get_running_loop().time
     while True:
         link = await connection.link()
+        opened_at = time()
         try:
-            channel = await link.open_channel(confirms=confirms)
-            opened_at = asyncio.get_running_loop().time()
-            await serve(channel)
-            if asyncio.get_running_loop().time() - opened_at > REOPEN_MOST_S:
-                backoff.reset()
+            await serve(await link.open_channel(confirms=confirms))
             log.warning("channel.lost", purpose=purpose, connected=link.is_open)
-            if link.is_open:
-                await asyncio.sleep(backoff.next_s())
-                await connection.prepare()
         except Unavailable as error:
             log.warning("channel.failed", purpose=purpose, reason=str(error))
+        if time() - opened_at > REOPEN_MOST_S:
+            backoff.reset()
+        if link.is_open:
             await asyncio.sleep(backoff.next_s())
+            await _prepare(connection)
+
+
+async def _prepare(connection: BrokerConnection) -> None:
+    try:
+        await connection.prepare()
+    except Unavailable as error:
+        log.warning("topology.undeclared", reason=str(error))
 
 
 async def close_channel(connection: BrokerConnection, channel: HotChannel) -> None:

@@ -83,6 +83,7 @@ class Consumer:
         self._session: _Session | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
+        self._draining = False
         self._fault: BaseException | None = None
 
     @property
@@ -112,6 +113,7 @@ class Consumer:
 
         What is unfinished after `timeout_s` is cancelled and goes back to the queue.
         """
+        self._draining = True
         session = self._session
         if session is not None:
             await self._cancel(session)
@@ -125,6 +127,9 @@ class Consumer:
         return unfinished
 
     async def _serve(self, channel: HotChannel) -> None:
+        if self._draining:
+            # The connection came back during the drain: nothing new is taken in hand.
+            await self._stop.wait()
         cancelled = asyncio.Event()
         session = _Session(channel, Acks(), cancelled=cancelled)
         channel.on_received = lambda received: self._on_received(session, received)

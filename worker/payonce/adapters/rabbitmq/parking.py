@@ -30,15 +30,18 @@ _PERSISTENT = 2
 
 
 def parked_message(received: Received, queue: str, reason: str, now: datetime) -> Outgoing:
-    """Return `received` as it goes to the parked exchange."""
-    properties = _properties(received)
-    properties.headers = {
-        **clean_headers(properties.headers),
-        REASON: reason,
-        FROM: queue,
-        AT_MS: to_ms(now),
-    }
-    return republished(PARKED, queue, received.body, properties)
+    """Return `received` as it goes to the parked exchange.
+
+    Properties that the client library cannot read or write are left behind: the body counts.
+    """
+    why: dict[str, Any] = {REASON: reason, FROM: queue, AT_MS: to_ms(now)}
+    try:
+        properties = decode_properties(received.header)
+        properties.headers = {**clean_headers(properties.headers), **why}
+        return republished(PARKED, queue, received.body, properties)
+    except ValueError:
+        bare = Basic.Properties(headers=why)
+        return republished(PARKED, queue, received.body, bare)
 
 
 def republished(
@@ -67,10 +70,3 @@ def clean_headers(headers: Mapping[str, Any] | None) -> dict[str, Any]:
         for name, value in (headers or {}).items()
         if not name.lower().startswith(_STRIPPED_PREFIXES) and name.lower() not in _STRIPPED
     }
-
-
-def _properties(received: Received) -> Basic.Properties:
-    try:
-        return decode_properties(received.header)
-    except ValueError:
-        return Basic.Properties()

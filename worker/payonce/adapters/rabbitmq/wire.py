@@ -37,6 +37,9 @@ _BEFORE_MESSAGE_ID = (0x0400, 0x0200, 0x0100)
 """correlation_id, reply_to and expiration: short strings that are stepped over."""
 _MESSAGE_ID = 0x0080
 
+_GARBAGE = (struct.error, ValueError, OverflowError, IndexError, KeyError, TypeError)
+"""What the library raises on tables that it cannot read or write."""
+
 _frame_start = struct.Struct(">BHI")
 _content_start = struct.Struct(">HHQH")
 _flags = struct.Struct(">H")
@@ -115,8 +118,11 @@ def plain_properties(
 
 
 def encode_properties(properties: Basic.Properties) -> bytes:
-    """Return any properties encoded; slower than `plain_properties`."""
-    return ContentHeader(properties=properties).marshal()[12:]
+    """Return any properties encoded, slower than `plain_properties`. Raises ValueError."""
+    try:
+        return ContentHeader(properties=properties).marshal()[12:]
+    except _GARBAGE as error:
+        raise ValueError(f"properties: {error}") from error
 
 
 def decode_properties(header: bytes) -> Basic.Properties:
@@ -124,7 +130,7 @@ def decode_properties(header: bytes) -> Basic.Properties:
     content = ContentHeader()
     try:
         content.unmarshal(header)
-    except (struct.error, ValueError, OverflowError, IndexError) as error:
+    except _GARBAGE as error:
         raise ValueError(f"properties: {error}") from error
     return content.properties
 
@@ -225,5 +231,5 @@ def _decode_table(encoded: bytes) -> Mapping[str, Any]:
         return {}
     try:
         return field_table(encoded)[1]
-    except (struct.error, ValueError, OverflowError, IndexError, KeyError):
+    except _GARBAGE:
         return {}
