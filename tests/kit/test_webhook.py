@@ -140,15 +140,18 @@ async def test_anything_but_2xx_comes_again(amqp_url: str, shop: Shop, status: i
 async def test_hanging_endpoint_is_given_up_and_asked_again(amqp_url: str, shop: Shop) -> None:
     """An endpoint that does not answer in time is a failure like any other."""
 
+    released = asyncio.Event()
+
     async def answer(call: int) -> int:
         if call == 1:
-            await asyncio.sleep(0.5)
+            await released.wait()
         return 200
 
     endpoint = Endpoint(answer)
     async with serving(endpoint) as url, posting(amqp_url, url, timeout_s=0.1):
         shop.tell_paid("o-1")
         await eventually(lambda: shop.count("acks"))
+        released.set()
     assert 2 <= len(endpoint.calls)
 
 
