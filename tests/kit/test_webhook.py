@@ -139,7 +139,6 @@ async def test_anything_but_2xx_comes_again(amqp_url: str, shop: Shop, status: i
 
 async def test_hanging_endpoint_is_given_up_and_asked_again(amqp_url: str, shop: Shop) -> None:
     """An endpoint that does not answer in time is a failure like any other."""
-
     released = asyncio.Event()
 
     async def answer(call: int) -> int:
