@@ -1,0 +1,17 @@
+"""A whole payonce for each test, on real servers."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.town import Town, open_town
+
+
+@pytest.fixture
+async def town(
+    tmp_path: Path, postgres_dsn: str, amqp_url: str, redis_url: str
+) -> AsyncIterator[Town]:
+    """A town with a short ladder and an impatient sweeper."""
+    async with open_town(tmp_path, postgres_dsn, amqp_url, redis_url) as opened:
+        yield opened
