@@ -1,6 +1,6 @@
 """Short ways to say what a test needs of the store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -40,6 +40,11 @@ class Store:
 def later(seconds: float) -> datetime:
     """Return a time after NOW."""
     return NOW + timedelta(seconds=seconds)
+
+
+def asking(check: Callable[[], Awaitable[object]]) -> Callable[[], object | Awaitable[object]]:
+    """Return an asynchronous check as `eventually` takes it."""
+    return check
 
 
 def registration(
