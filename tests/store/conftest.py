@@ -1,42 +1,59 @@
 """The store that a test is given: in memory, on PostgreSQL, or each in turn."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
-from payonce.adapters.postgres.database import Database
-from payonce.adapters.postgres.ledger import Ledger
+from payonce.adapters.postgres.database import Database, connect
 from payonce.adapters.postgres.migrate import migrate
-from payonce.adapters.postgres.orders import Orders
-from payonce.adapters.postgres.outbox import Outbox
-from payonce.adapters.postgres.overview import Overview
-from payonce.adapters.postgres.registrar import Registrar
-from payonce.adapters.postgres.watches import Watches
 from tests.store.fake import FakeStore
-from tests.store.making import Store
+from tests.store.making import Store, opened, store_on
+from tests.support.servers import Servers
+
+EMPTY = """
+ALTER TABLE timeline DISABLE TRIGGER timeline_is_not_emptied;
+TRUNCATE orders, payments, refunds, outbox, timeline, webhook_inbox, delay_queues;
+ALTER TABLE timeline ENABLE TRIGGER timeline_is_not_emptied;
+"""
+
+
+@pytest.fixture(scope="session")
+def migrated_dsn(servers: Servers) -> str:
+    """A migrated database for all tests here that leave its schema alone."""
+    dsn = servers.postgres.fresh_database("store")
+    asyncio.run(migrate(dsn))
+    return dsn
 
 
 @pytest.fixture
-async def database(postgres_dsn: str) -> AsyncIterator[Database]:
-    """A migrated database with nothing in it."""
+async def dsn(migrated_dsn: str) -> str:
+    """The migrated database, emptied."""
+    connection = await connect(migrated_dsn)
+    await connection.execute(EMPTY)
+    await connection.close()
+    return migrated_dsn
+
+
+@pytest.fixture
+async def database(dsn: str) -> AsyncIterator[Database]:
+    """A pool for the migrated database."""
+    async with opened(Database(dsn)) as database:
+        yield database
+
+
+@pytest.fixture
+async def own_database(postgres_dsn: str) -> AsyncIterator[Database]:
+    """A migrated database whose schema the test may change."""
     await migrate(postgres_dsn)
-    database = Database(postgres_dsn)
-    await database.open()
-    yield database
-    await database.close()
+    async with opened(Database(postgres_dsn)) as database:
+        yield database
 
 
 @pytest.fixture
 def postgres_store(database: Database) -> Store:
     """The store on PostgreSQL."""
-    return Store(
-        Registrar(database),
-        Ledger(database),
-        Watches(database),
-        Orders(database),
-        Outbox(database),
-        Overview(database),
-    )
+    return store_on(database)
 
 
 @pytest.fixture(params=["fake", "postgres"])

@@ -1,9 +1,20 @@
 """Short ways to say what a test needs of the store."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
+from payonce.adapters.postgres import (
+    ledger,
+    orders,
+    outbox,
+    overview,
+    registrar,
+    watches,
+)
+from payonce.adapters.postgres.database import Database
 from payonce.domain.decide import Facts
 from payonce.domain.effects import Effects, Occasion
 from payonce.domain.judge import Hearing, judge
@@ -25,6 +36,9 @@ NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 EXPIRES = NOW + timedelta(hours=2)
 
 
+Opened = TypeVar("Opened", bound=Database)
+
+
 @dataclass(frozen=True)
 class Store:
     """The ports that a handler would be given."""
@@ -35,6 +49,28 @@ class Store:
     orders: Orders
     outbox: Outbox
     overview: Overview
+
+
+def store_on(database: Database) -> Store:
+    """Return the store on PostgreSQL."""
+    return Store(
+        registrar.Registrar(database),
+        ledger.Ledger(database),
+        watches.Watches(database),
+        orders.Orders(database),
+        outbox.Outbox(database),
+        overview.Overview(database),
+    )
+
+
+@asynccontextmanager
+async def opened(database: Opened) -> AsyncIterator[Opened]:
+    """Open a pool and close it in any case."""
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 def later(seconds: float) -> datetime:

@@ -2,8 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -26,28 +25,19 @@ from tests.store.making import (
     asking,
     facts,
     later,
+    opened,
     register,
     registration,
     settle,
+    store_on,
     success,
     word,
 )
 from tests.support.waiting import eventually
 
 Result = TypeVar("Result")
-Opened = TypeVar("Opened", bound=Database)
 
 OURS = {*ledger.SQL.values(), *registrar.SQL.values()}
-
-
-@asynccontextmanager
-async def opened(database: Opened) -> AsyncIterator[Opened]:
-    """Open a pool and close it in any case."""
-    await database.open()
-    try:
-        yield database
-    finally:
-        await database.close()
 
 
 async def test_fifty_registrations_of_one_order_at_once(
@@ -128,27 +118,26 @@ async def test_one_reported_ref_at_once(postgres_store: Store) -> None:
     assert (1, 19) == (verdicts.count(Verdict.SETTLED), verdicts.count(Verdict.MISMATCHED))
 
 
-async def test_random_batches_do_not_block_each_other(
-    database: Database, postgres_store: Store
-) -> None:
+async def test_random_batches_do_not_block_each_other(own_database: Database) -> None:
     """Registering, settling, recording, reviving, cancelling and acknowledging, all at once."""
+    store = store_on(own_database)
     chance = random.Random(7)
-    tasks = [step for _ in range(60) for step in _random_work(postgres_store, chance)]
+    tasks = [step for _ in range(60) for step in _random_work(store, chance)]
     chance.shuffle(tasks)
     await asyncio.gather(*(_run(work) for work in tasks))
-    await settle(postgres_store, *(success(f"p{n}") for n in range(60)))
-    [row] = await database.fetch(
+    await settle(store, *(success(f"p{n}") for n in range(60)))
+    [row] = await own_database.fetch(
         "SELECT count(*) FILTER (WHERE deadlocks > 0) AS n FROM pg_stat_database"
         " WHERE datname = current_database()"
     )
     assert 0 == row["n"]
-    unpaid = await database.fetch(
+    unpaid = await own_database.fetch(
         "SELECT order_id FROM orders o WHERE status = 'PAID' AND 1 <> (SELECT count(*)"
         " FROM payments p WHERE p.order_id = o.order_id AND p.payment_id = o.settled_by"
         " AND status = 'SUCCEEDED' AND NOT duplicate)"
     )
     assert [] == unpaid
-    lost = await database.fetch(
+    lost = await own_database.fetch(
         "SELECT payment_id FROM payments p WHERE status = 'SUCCEEDED'"
         " AND NOT EXISTS (SELECT FROM orders o WHERE o.settled_by = p.payment_id)"
         " AND NOT EXISTS (SELECT FROM refunds r WHERE r.payment_id = p.payment_id)"
@@ -217,11 +206,11 @@ async def test_two_relays_do_not_claim_the_same_event(postgres_store: Store) -> 
 
 
 async def test_a_cancellation_waits_for_a_registration_and_sees_it(
-    database: Database, postgres_store: Store, postgres_dsn: str
+    database: Database, postgres_store: Store, dsn: str
 ) -> None:
     """The payment that was being registered meanwhile is closed too."""
     await register(postgres_store, registration("p1"))
-    other = await asyncpg.connect(postgres_dsn)
+    other = await asyncpg.connect(dsn)
     async with other.transaction():
         await other.execute("SELECT FROM orders WHERE order_id = 'o1' FOR UPDATE")
         await other.execute(
@@ -240,11 +229,11 @@ async def _is_waiting(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
 
 
 async def test_a_decision_sees_what_was_committed_while_it_waited(
-    postgres_store: Store, postgres_dsn: str
+    postgres_store: Store, dsn: str
 ) -> None:
     """Both rows are read again once the lock is held."""
     await register(postgres_store, registration("p1"), registration("p2"))
-    other = await asyncpg.connect(postgres_dsn)
+    other = await asyncpg.connect(dsn)
     async with other.transaction():
         await other.execute("SELECT FROM orders FOR UPDATE")
         await other.execute("UPDATE payments SET status = 'SUCCEEDED' WHERE payment_id = 'p1'")
@@ -283,10 +272,10 @@ async def _cut(connection: Connection) -> None:
 
 @pytest.mark.parametrize("crash_before", [1, 2])
 async def test_a_crash_in_between_leaves_all_or_nothing(
-    postgres_dsn: str, postgres_store: Store, crash_before: int
+    dsn: str, postgres_store: Store, crash_before: int
 ) -> None:
     """Neither a payment without its order's price nor a winner without its event."""
-    async with opened(Crashing(postgres_dsn)) as crashing:
+    async with opened(Crashing(dsn)) as crashing:
         crashing.crash_before = crash_before
         with pytest.raises(Unavailable):
             await Registrar(crashing).register([registration()])
@@ -322,10 +311,10 @@ class Counting(Database):
         return await super().transact(listened, snapshot=snapshot)
 
 
-async def test_many_payments_cost_two_statements(postgres_dsn: str, postgres_store: Store) -> None:
+async def test_many_payments_cost_two_statements(dsn: str, postgres_store: Store) -> None:
     """Registering takes two, repeats and second payments included; settling two; nothing none."""
     wanted = [registration(f"p{n}", f"o{n // 2}") for n in range(100)]
-    async with opened(Counting(postgres_dsn)) as counting:
+    async with opened(Counting(dsn)) as counting:
         for _ in range(2):
             counting.statements = 0
             await Registrar(counting).register(wanted)
@@ -337,25 +326,24 @@ async def test_many_payments_cost_two_statements(postgres_dsn: str, postgres_sto
             assert expected == counting.statements
 
 
-async def test_a_ref_that_stays_taken_holds_up_nobody_else(
-    postgres_store: Store, postgres_dsn: str
-) -> None:
+async def test_a_ref_that_stays_taken_holds_up_nobody_else(own_database: Database) -> None:
     """Where one write is refused again and again, the others of its call are written."""
+    store = store_on(own_database)
     await register(
-        postgres_store,
+        store,
         registration("p1", "o1", ref="g1"),
         registration("p2", "o2"),
         registration("p3", "o3"),
     )
-    other = await asyncpg.connect(postgres_dsn)
-    await other.execute(
+    await own_database.fetch(
         "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN NEW.gateway_ref := 'g1'; RETURN NEW; END $$;"
-        " CREATE TRIGGER spoil BEFORE UPDATE ON payments FOR EACH ROW"
+        " $$ BEGIN NEW.gateway_ref := 'g1'; RETURN NEW; END $$"
+    )
+    await own_database.fetch(
+        "CREATE TRIGGER spoil BEFORE UPDATE ON payments FOR EACH ROW"
         " WHEN (NEW.payment_id = 'p2') EXECUTE FUNCTION spoil()"
     )
-    await other.close()
     with pytest.raises(asyncpg.UniqueViolationError):
-        await settle(postgres_store, success("p1", ref="g1"), success("p2"), success("p3"))
-    stored = await facts(postgres_store, "p1", "p2", "p3")
+        await settle(store, success("p1", ref="g1"), success("p2"), success("p3"))
+    stored = await facts(store, "p1", "p2", "p3")
     assert ["p1", None, "p3"] == [stored[one].order.settled_by for one in ("p1", "p2", "p3")]

@@ -60,11 +60,11 @@ async def test_a_restarted_server_is_found_again(
 
 
 async def test_a_connection_that_is_cut_in_mid_statement_is_unavailable(
-    database: Database, postgres_dsn: str
+    database: Database, dsn: str
 ) -> None:
     """And the next statement gets a new connection."""
     sleeping = asyncio.ensure_future(database.fetch("SELECT pg_sleep(60)"))
-    other = await asyncpg.connect(postgres_dsn)
+    other = await asyncpg.connect(dsn)
     cut = (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid() AND state = 'active'"
@@ -140,19 +140,19 @@ async def test_a_conflict_without_end_is_unavailable(impatient: Database) -> Non
 
 
 async def test_a_changed_table_under_a_prepared_statement_is_survived(
-    database: Database, postgres_dsn: str
+    impatient: Database, postgres_dsn: str
 ) -> None:
     """A migration may run while workers do."""
-    await database.fetch("CREATE TABLE t (n integer)")
+    await impatient.fetch("CREATE TABLE t (n integer)")
 
     async def read(connection: Connection) -> int:
         return len(await connection.fetch("SELECT * FROM t"))
 
-    assert 0 == await database.transact(read)
+    assert 0 == await impatient.transact(read)
     other = await asyncpg.connect(postgres_dsn)
     await other.execute("ALTER TABLE t ADD COLUMN m integer; INSERT INTO t VALUES (1, 2)")
     await other.close()
-    assert 1 == await database.transact(read)
+    assert 1 == await impatient.transact(read)
 
 
 async def test_a_mistake_of_ours_is_not_called_unavailable(database: Database) -> None:

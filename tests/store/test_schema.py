@@ -57,32 +57,32 @@ async def put(database: Database, table: str, status: str) -> None:
 
 @pytest.mark.parametrize(("table", "statuses", "transitions"), TABLES)
 async def test_every_step_is_judged_as_in_the_domain(
-    database: Database,
+    own_database: Database,
     table: str,
     statuses: type[StrEnum],
     transitions: frozenset[tuple[StrEnum, StrEnum]],
 ) -> None:
     """SQL and Python hold the same tables, step by step."""
-    await allow_all_but_steps(database, table)
+    await allow_all_but_steps(own_database, table)
     if table == "refunds":
-        await database.fetch("ALTER TABLE refunds DISABLE TRIGGER refunds_not_of_winner")
+        await own_database.fetch("ALTER TABLE refunds DISABLE TRIGGER refunds_not_of_winner")
     for before, after in itertools.product(statuses, repeat=2):
-        await put(database, table, before)
+        await put(own_database, table, before)
         update = f"UPDATE {table} SET status = $1"
         if before == after or (before, after) in transitions:
-            await database.fetch(update, after)
+            await own_database.fetch(update, after)
         else:
-            assert f"{table}_step" == await refused_by(database, update, after)
-        await database.fetch(f"DELETE FROM {table}")
+            assert f"{table}_step" == await refused_by(own_database, update, after)
+        await own_database.fetch(f"DELETE FROM {table}")
 
 
 @pytest.mark.parametrize(("table", "statuses", "transitions"), TABLES)
 async def test_an_unknown_status_is_refused(
-    database: Database, table: str, statuses: type[StrEnum], transitions: object
+    own_database: Database, table: str, statuses: type[StrEnum], transitions: object
 ) -> None:
     """Statuses are those of the domain, all of them and no other."""
-    await allow_all_but_steps(database, table)
-    assert f"{table}_status_known" == await refused_by_put(database, table, "ELSE")
+    await allow_all_but_steps(own_database, table)
+    assert f"{table}_status_known" == await refused_by_put(own_database, table, "ELSE")
 
 
 async def refused_by_put(database: Database, table: str, status: str) -> str:
