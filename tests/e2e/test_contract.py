@@ -78,7 +78,7 @@ def _publish(channel: Any, routing_key: str, body: dict[str, Any], content_type:
 
 _GOOD = payments(1)[0]
 
-BAD = [
+BAD: list[tuple[dict[str, Any] | bytes, str]] = [
     (b"not json", "body"),
     (b"[1]", "JSON object"),
     ({**_GOOD, "payment_id": ""}, "payment_id"),
@@ -140,7 +140,7 @@ _MISMATCHED = "SELECT count(*) FROM payments WHERE mismatched IS NOT NULL"
 
 
 async def test_commands_show_a_payment(town: Town) -> None:
-    """pay publishes, show tells the story, check and --version answer."""
+    """`pay` publishes, show tells the story, check and --version answer."""
     await town.worker().start()
     status, out, err = await town.payonce("pay", "--order", "o-7", "--payment", "p-7")
     assert (status, err) == (0, "")
@@ -182,7 +182,7 @@ async def test_wrong_configuration_is_one_line(
 
 
 async def test_unreachable_servers_are_named(town: Town) -> None:
-    """check and migrate fail, naming the server."""
+    """`check` and `migrate` fail, naming the server."""
     nowhere = {"PAYONCE_POSTGRES_DSN": "postgresql://u:hunter2@127.0.0.1:1/x"}
 
     status, out, _ = await town.payonce("check", **nowhere)
@@ -195,7 +195,7 @@ async def test_unreachable_servers_are_named(town: Town) -> None:
 
 
 async def test_missing_gateway_is_refused_while_it_is_watched(town: Town) -> None:
-    """run does not start without a gateway whose payments are still pending, and names it."""
+    """`run` does not start without a gateway whose payments are still pending, and names it."""
     worker = town.worker()
     await worker.start()
     await town.publish("payment.initiated", [_GOOD])

@@ -1,6 +1,6 @@
 """Short ways to say what a test needs of the store."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -76,11 +76,6 @@ async def opened(database: Opened) -> AsyncIterator[Opened]:
 def later(seconds: float) -> datetime:
     """Return a time after NOW."""
     return NOW + timedelta(seconds=seconds)
-
-
-def asking(check: Callable[[], Awaitable[object]]) -> Callable[[], object | Awaitable[object]]:
-    """Return an asynchronous check as `eventually` takes it."""
-    return check
 
 
 def registration(

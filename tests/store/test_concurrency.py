@@ -22,7 +22,6 @@ from payonce.domain.report import Outcome
 from payonce.ports.store import RegisterOutcome, Revival, StepDone
 from tests.store.making import (
     Store,
-    asking,
     facts,
     later,
     opened,
@@ -219,7 +218,7 @@ async def test_a_cancellation_waits_for_a_registration_and_sees_it(
             " FROM payments"
         )
         cancelling = asyncio.ensure_future(postgres_store.orders.cancel("o1", later(0)))
-        await eventually(asking(lambda: _is_waiting(other)))
+        await eventually(lambda: _is_waiting(other))
     assert ["p1", "p2"] == [one.payment_id for one in await cancelling]
     await other.close()
 
@@ -239,7 +238,7 @@ async def test_a_decision_sees_what_was_committed_while_it_waited(
         await other.execute("UPDATE payments SET status = 'SUCCEEDED' WHERE payment_id = 'p1'")
         await other.execute("UPDATE orders SET status='PAID', settled_by='p1', settled_at=now()")
         settling = asyncio.ensure_future(settle(postgres_store, success("p1"), success("p2")))
-        await eventually(asking(lambda: _is_waiting(other)))
+        await eventually(lambda: _is_waiting(other))
     judged = await settling
     assert [Verdict.IGNORED, Verdict.DUPLICATED] == [one and one.decision.verdict for one in judged]
     await other.close()

@@ -9,7 +9,7 @@ import pytest
 from payonce.adapters.postgres.database import MAX_ATTEMPTS, Connection, Database
 from payonce.adapters.postgres.failures import translate
 from payonce.domain.errors import BadSettings, Unavailable
-from tests.store.making import Store, asking, facts, register, registration, settle, success
+from tests.store.making import Store, facts, register, registration, settle, success
 from tests.support.ports import free_port
 from tests.support.servers import Servers
 from tests.support.waiting import eventually
@@ -54,7 +54,7 @@ async def test_a_restarted_server_is_found_again(
             await settle(postgres_store, success())
     finally:
         servers.postgres.start()
-    await eventually(asking(lambda: works(database)))
+    await eventually(lambda: works(database))
     await settle(postgres_store, success())
     assert "p1" == (await facts(postgres_store, "p1"))["p1"].order.settled_by
 
@@ -69,7 +69,7 @@ async def test_a_connection_that_is_cut_in_mid_statement_is_unavailable(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid() AND state = 'active'"
     )
-    await eventually(asking(lambda: other.fetch(cut)))
+    await eventually(lambda: other.fetch(cut))
     with pytest.raises(Unavailable):
         await sleeping
     await other.close()
@@ -80,7 +80,7 @@ async def test_a_statement_that_takes_too_long_is_unavailable(impatient: Databas
     """Nobody waits for ever, and the connection is of use afterwards."""
     with pytest.raises(Unavailable, match="no answer in time"):
         await impatient.fetch("SELECT pg_sleep(60)")
-    await eventually(asking(lambda: works(impatient)))
+    await eventually(lambda: works(impatient))
 
 
 async def test_a_pool_without_a_free_connection_is_unavailable(impatient: Database) -> None:

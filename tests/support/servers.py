@@ -11,6 +11,7 @@ import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -47,7 +48,7 @@ class Servers:
     def start(self) -> None:
         """Start what does not run, all at the same time."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        wanted = [self.postgres, self.rabbitmq, self.redis]
+        wanted: list[Postgres | RabbitMQ | Redis] = [self.postgres, self.rabbitmq, self.redis]
         stopped = [one for one in wanted if one.mark is None or not one.mark.alive()]
         try:
             with ThreadPoolExecutor() as pool:
@@ -71,9 +72,9 @@ class Servers:
         values = (self.postgres.dsn, self.rabbitmq.url, self.redis.url)
         return dict(zip(VARIABLES, values, strict=True))
 
-    def _read(self) -> "dict[str, object] | dict[str, dict[str, object]]":
+    def _read(self) -> dict[str, Any]:
         try:
-            known: dict[str, object] = json.loads(self.state.read_text())
+            known: dict[str, Any] = json.loads(self.state.read_text())
         except (OSError, ValueError):
             return {}
         return known
@@ -94,7 +95,7 @@ class Servers:
         draft.write_text(json.dumps(known, indent=1))
         draft.replace(self.state)
 
-    def _adopt(self, marks: "dict[str, dict[str, object]]") -> None:
+    def _adopt(self, marks: dict[str, dict[str, Any]]) -> None:
         def mark(name: str) -> Mark | None:
             found = Mark(**marks[name]) if name in marks else None
             return found if found and found.alive() else None
@@ -111,7 +112,7 @@ def given_urls() -> dict[str, str] | None:
     return given if all(given.values()) else None
 
 
-def _choose_ports() -> "dict[str, object]":
+def _choose_ports() -> dict[str, Any]:
     return {
         "postgres": ports.free_port(),
         "redis": ports.free_port(),

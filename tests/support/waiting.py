@@ -4,16 +4,26 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 Found = TypeVar("Found")
 
 _LOOK_EVERY_S = 0.02
 
 
+@overload
 async def eventually(
-    check: Callable[[], Found | Awaitable[Found]], timeout_s: float = 10.0, what: str = ""
-) -> Found:
+    check: Callable[[], Awaitable[Found]], timeout_s: float = ..., what: str = ...
+) -> Found: ...
+
+
+@overload
+async def eventually(
+    check: Callable[[], Found], timeout_s: float = ..., what: str = ...
+) -> Found: ...
+
+
+async def eventually(check: Callable[[], Any], timeout_s: float = 10.0, what: str = "") -> Any:
     """Return the first truthy result of `check`, sync or not; AssertionError after `timeout_s`."""
     until = time.monotonic() + timeout_s
     while True:

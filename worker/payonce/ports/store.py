@@ -74,9 +74,10 @@ class Ledger(Protocol):
     async def settle(self, wanted: Sequence[Wanted], judge: Judge) -> None:
         """Lock the payments and their orders (in order of order_id), call `judge`, write, commit.
 
-        Serialization failures and deadlocks are retried, `judge` is called again then; where a write
-        of one payment keeps being refused, each is settled alone, `judge` seeing one at a time. Raises
-        Unavailable also where the commit's outcome is unknown: settling again is harmless.
+        Serialization failures and deadlocks are retried, `judge` is called again then; where a
+        write of one payment keeps being refused, each is settled alone, `judge` seeing one at a
+        time. Raises Unavailable also where the commit's outcome is unknown: settling again is
+        harmless.
         """
         ...
 
