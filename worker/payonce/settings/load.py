@@ -27,6 +27,8 @@ from payonce.settings.sources import read_servers, read_tree
 Value = TypeVar("Value")
 
 KINDS = ("http", "stripe", "wechatpay", "alipay", "paypal")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("json", "pretty")
 _LADDER = ["3s", "10s", "30s", "3m"]
 
 
@@ -44,6 +46,15 @@ class Table:
         """Return the value of a key, or of its default, as `read` understands it."""
         self._asked.append(name)
         return read(self.key_of(name), self._content.get(name, default))
+
+    def need(self, name: str, read: Callable[[str, object], Value]) -> Value:
+        """Return the value of a key that has no default."""
+        try:
+            return self.get(name, read, None)
+        except BadSettings as error:
+            if name in self._content:
+                raise
+            raise BadSettings(error.key, "is missing", error.allowed) from None
 
     def table(self, name: str) -> "Table":
         """Return a table within this one; one that is not there is empty."""
@@ -70,6 +81,7 @@ class Table:
 
 def load_settings(environ: Mapping[str, str], *, config_path: Path | None = None) -> Settings:
     """Return the configuration of this process. Raises BadSettings."""
+    _check_logs(environ)
     root = Table("", read_tree(environ, config_path))
     poll = _poll(root.table("poll"))
     sweep = _sweep(root.table("sweep"))
@@ -88,10 +100,17 @@ def load_settings(environ: Mapping[str, str], *, config_path: Path | None = None
     return settings
 
 
+def _check_logs(environ: Mapping[str, str]) -> None:
+    """Raise BadSettings on a level or format that does not exist; the logs read them themselves."""
+    level, style = "PAYONCE_LOG_LEVEL", "PAYONCE_LOG_FORMAT"
+    values.choice(*LOG_LEVELS)(level, environ.get(level, "").lower() or "info")
+    values.choice(*LOG_FORMATS)(style, environ.get(style) or "json")
+
+
 def _servers(found: Mapping[str, str]) -> Servers:
-    dsn = values.url("postgresql", "postgres")
+    dsn = values.url("postgresql", "postgres", socket_ok=True)
     amqp = values.url("amqp", "amqps")
-    redis = values.url("redis", "rediss", "unix")
+    redis = values.url("redis", "rediss", "unix", socket_ok=True)
     return Servers(
         dsn("PAYONCE_POSTGRES_DSN", found["POSTGRES_DSN"]),
         amqp("PAYONCE_AMQP_URL", found["AMQP_URL"]),
@@ -179,13 +198,13 @@ def _gateway(name: str, table: Table, poll: PollSettings, sweep: SweepSettings) 
     try:
         check_id(name, "gateway")
     except InvalidField as error:
-        raise BadSettings(table.key_of(""), "has no usable name", error.allowed) from None
+        raise BadSettings(f"gateways.{name}", "is no name", error.allowed) from None
     can_close = table.get("can_close", values.flag, default=True)
     settings = GatewaySettings(
         name=name,
-        kind=table.get("kind", values.choice(*KINDS), None),
-        base_url=table.get("base_url", values.url("http", "https"), None).rstrip("/"),
-        secrets=table.get("secret", values.webhook_secrets, ""),
+        kind=table.need("kind", values.choice(*KINDS)),
+        base_url=table.need("base_url", values.url("http", "https")).rstrip("/"),
+        secrets=table.need("secret", values.webhook_secrets),
         can_close=can_close,
         timeout_s=table.get("timeout_s", values.seconds(0.1, 60), 5),
         max_in_flight=table.get("max_in_flight", values.whole(1, 10_000), 200),

@@ -1,7 +1,7 @@
 """What the configuration says, checked and typed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
@@ -102,9 +102,9 @@ class HttpSettings:
 
 @dataclass(frozen=True, slots=True)
 class BrokerSettings:
-    """RabbitMQ's management API; empty: not used."""
+    """RabbitMQ's management API; empty: not used. The URL may hold a password."""
 
-    management_url: str
+    management_url: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

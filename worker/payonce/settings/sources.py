@@ -1,6 +1,7 @@
 """Where values come from: the file, and the environment that overrides it."""
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
@@ -19,6 +20,8 @@ SERVERS = {
 OTHER = frozenset({"CONFIG", "LOG_LEVEL", "LOG_FORMAT"})
 """Variables that do not belong to the file's tree."""
 
+_NOT_IN_VARIABLES = re.compile(r"[^A-Za-z0-9_]")
+
 Tree = dict[str, Any]
 
 
@@ -28,9 +31,9 @@ def read_tree(environ: Mapping[str, str], config_path: Path | None = None) -> Tr
     for name, value in _variables(environ).items():
         if name in SERVERS or name in OTHER:
             continue
-        if "__" not in name:
+        if "__" not in name and not value.startswith("{"):
             raise BadSettings(PREFIX + name, "is unknown", f"{PREFIX}SECTION__KEY, {_known()}")
-        _lay(tree, [part.lower() for part in name.split("__")], value, PREFIX + name)
+        _lay(tree, name.split("__"), value, PREFIX + name)
     return tree
 
 
@@ -42,42 +45,44 @@ def read_servers(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _variables(environ: Mapping[str, str]) -> dict[str, str]:
     """Return our variables without the prefix; ..._FILE is replaced by what the file holds."""
-    found = {}
+    found: dict[str, str] = {}
     for name, value in sorted(environ.items()):
         if not name.startswith(PREFIX):
             continue
-        if name.endswith("_FILE"):
-            found[name.removeprefix(PREFIX).removesuffix("_FILE")] = _read_secret(name, value)
+        plain = name.removeprefix(PREFIX)
+        if not plain.endswith("_FILE"):
+            found.setdefault(plain, value)
+        elif plain.removesuffix("_FILE") in OTHER:
+            raise BadSettings(name, "is unknown", name.removesuffix("_FILE"))
         else:
-            found.setdefault(name.removeprefix(PREFIX), value)
+            found[plain.removesuffix("_FILE")] = _read_secret(name, value)
     return found
 
 
 def _read_secret(name: str, path: str) -> str:
-    try:
-        content = Path(path).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise BadSettings(name, f"cannot read {path}: {reason}", "a readable file") from None
+    content = _read_text(name, Path(path), "a readable file")
     return content.removesuffix("\n").removesuffix("\r")
+
+
+def _read_text(name: str, path: Path, allowed: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadSettings(name, f"cannot read {path}: {error.strerror}", allowed) from None
+    except ValueError:
+        raise BadSettings(name, f"cannot read {path}: not UTF-8 text", allowed) from None
 
 
 def _read_file(environ: Mapping[str, str], config_path: Path | None) -> Tree:
     named = config_path or environ.get(f"{PREFIX}CONFIG")
     path = Path(named or DEFAULT_FILE)
-    try:
-        content = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        if named:
-            raise BadSettings(f"{PREFIX}CONFIG", f"{path} is not there", "a TOML file") from None
+    if named or path.exists():
+        content = _read_text(f"{PREFIX}CONFIG", path, "a TOML file")
+    else:
         content = _packaged_default()
-    except (OSError, ValueError) as error:
-        raise BadSettings(
-            f"{PREFIX}CONFIG", f"cannot read {path}: {error}", "a TOML file"
-        ) from None
     try:
         return tomllib.loads(content)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise BadSettings(str(path), f"is not TOML: {error}", "see docs/configuration.md") from None
 
 
@@ -90,11 +95,25 @@ def _packaged_default() -> str:
 
 def _lay(tree: Tree, path: list[str], value: str, name: str) -> None:
     *parents, last = path
-    for parent in parents:
+    for part in parents:
+        parent = _key(tree, part, name)
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
             raise BadSettings(name, f"{parent} is not a table", "a key of docs/configuration.md")
-    tree[last] = _value(value)
+    tree[_key(tree, last, name)] = _value(value)
+
+
+def _key(tree: Tree, part: str, name: str) -> str:
+    """Return the key that a part of a variable's name means.
+
+    Names of variables know neither case nor `-.:`, but names of gateways and currencies do.
+    """
+    if part.lower() in tree:
+        return part.lower()
+    same = [key for key in tree if _NOT_IN_VARIABLES.sub("_", key).upper() == part.upper()]
+    if len(same) > 1:
+        raise BadSettings(name, f"means {' or '.join(same)}", "the file, where names are alike")
+    return same[0] if same else part.lower()
 
 
 def _value(text: str) -> Any:
@@ -103,7 +122,7 @@ def _value(text: str) -> Any:
         return text
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

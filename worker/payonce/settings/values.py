@@ -1,7 +1,6 @@
 """Readers of single values: each returns what is meant or raises BadSettings with the key."""
 
 import base64
-import binascii
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -24,6 +23,8 @@ _UNITS = {
     "d": timedelta(days=1),
 }
 _LONGEST = timedelta(days=400)
+_LADDER = 'a list of 1 to 20 durations, such as ["3s", "10s", "30s", "3m"]'
+_WEBHOOK_SECRET = "whsec_ followed by base64 of at least 16 bytes"  # noqa: S105 - says what is one
 
 
 def text(key: str, value: object) -> str:
@@ -42,18 +43,17 @@ def secret(key: str, value: object) -> Secret:
 
 def webhook_secret(key: str, value: object) -> Secret:
     """Return a Standard Webhooks secret: `whsec_` and base64 of 16 bytes or more; empty is none."""
-    found = secret(key, value)
-    encoded = found.reveal()
-    if not encoded:
-        return found
-    allowed = "whsec_ followed by base64 of at least 16 bytes"
+    if not isinstance(value, str):
+        raise BadSettings(key, "is not text", _WEBHOOK_SECRET)
+    if value and not value.startswith("whsec_"):
+        raise BadSettings(key, "does not begin with whsec_", _WEBHOOK_SECRET)
     try:
-        raw = base64.b64decode(encoded.removeprefix("whsec_"), validate=True)
-    except (binascii.Error, ValueError):
-        raise BadSettings(key, "is not base64 after whsec_", allowed) from None
-    if not encoded.startswith("whsec_") or len(raw) < 16:
-        raise BadSettings(key, "is too short or lacks whsec_", allowed)
-    return found
+        raw = base64.b64decode(value.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        raise BadSettings(key, "is not base64 after whsec_", _WEBHOOK_SECRET) from None
+    if value and len(raw) < 16:
+        raise BadSettings(key, "is too short", _WEBHOOK_SECRET)
+    return Secret(value)
 
 
 def webhook_secrets(key: str, value: object) -> tuple[Secret, ...]:
@@ -93,16 +93,24 @@ def seconds(low: float, high: float) -> Callable[[str, object], float]:
     """Return a reader of seconds from `low` to `high`, as a number or a duration."""
 
     def read(key: str, value: object) -> float:
-        allowed = f"{low:g} to {high:g} seconds"
-        try:
-            found = float(value) if not isinstance(value, bool) else None  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            found = duration(key, value).total_seconds()
+        found = _seconds(key, value)
         if found is None or not low <= found <= high:
+            allowed = f"{low:g} to {high:g} seconds, such as 5 or 1500ms"
             raise BadSettings(key, f"{_shown(value)} is not allowed", allowed)
-        return found
+        return float(found)
 
     return read
+
+
+def _seconds(key: str, value: object) -> float | None:
+    if isinstance(value, int | float):
+        return None if isinstance(value, bool) else value
+    if isinstance(value, str) and re.fullmatch(r"\d{1,18}(\.\d{1,18})?", value):
+        return float(value)
+    try:
+        return duration(key, value).total_seconds()
+    except BadSettings:
+        return None
 
 
 def duration(key: str, value: object) -> timedelta:
@@ -124,7 +132,7 @@ def duration(key: str, value: object) -> timedelta:
 def ladder(key: str, value: object) -> Ladder:
     """Return the ladder that a list of durations describes."""
     if not isinstance(value, list) or not 1 <= len(value) <= 20:
-        raise BadSettings(key, f"{_shown(value)} is not a ladder", "a list of 1 to 20 durations")
+        raise BadSettings(key, f"{_shown(value)} is not a ladder", _LADDER)
     waits = tuple(round(duration(key, one).total_seconds() * 1000) for one in value)
     try:
         return Ladder(waits)
@@ -137,8 +145,18 @@ def limits(key: str, value: object) -> Mapping[str, int]:
     if not isinstance(value, dict):
         raise BadSettings(key, f"{_shown(value)} is not a table", "such as { CNY = 100000 }")
     read = whole(0, MAX_AMOUNT)
+    found: dict[str, int] = {}
+    for name, most in value.items():
+        code = _currency(key, name.upper())
+        if code in found:
+            raise BadSettings(f"{key}.{name}", "is there twice", "one limit a currency")
+        found[code] = read(f"{key}.{name}", most)
+    return found
+
+
+def _currency(key: str, code: str) -> str:
     try:
-        return {check_currency(code): read(f"{key}.{code}", most) for code, most in value.items()}
+        return check_currency(code)
     except InvalidField as error:
         raise BadSettings(key, error.problem, error.allowed) from None
 
@@ -154,30 +172,43 @@ def choice(*allowed: str) -> Callable[[str, object], str]:
     return read
 
 
-def url(*schemes: str, empty_ok: bool = False) -> Callable[[str, object], str]:
-    """Return a reader of URLs with one of `schemes` and a host."""
+def url(
+    *schemes: str, empty_ok: bool = False, socket_ok: bool = False
+) -> Callable[[str, object], str]:
+    """Return a reader of URLs with one of `schemes` and a host; `socket_ok`: or a path."""
+    allowed = " or ".join("unix:///path" if one == "unix" else f"{one}://host" for one in schemes)
 
     def read(key: str, value: object) -> str:
-        if empty_ok and value == "":
-            return ""
-        allowed = " or ".join(f"{scheme}://host..." for scheme in schemes)
-        try:
-            parts = urlsplit(value if isinstance(value, str) else "")
-            port_ok = parts.port is None or 0 < parts.port <= 65_535
-        except ValueError:
-            raise BadSettings(key, "is not a URL", allowed) from None
-        if parts.scheme not in schemes or not port_ok or not (parts.hostname or parts.path):
+        if not isinstance(value, str) or not (value or empty_ok):
+            raise BadSettings(key, "is not a URL", allowed)
+        if value and not _is_url(value, schemes, socket_ok=socket_ok):
             raise BadSettings(key, "is not such a URL", allowed)
-        return str(value)
+        return value
 
     return read
+
+
+def _is_url(value: str, schemes: tuple[str, ...], *, socket_ok: bool) -> bool:
+    try:
+        parts = urlsplit(value)
+        # PostgreSQL's may name several hosts, each with a port.
+        port_ok = "," in parts.netloc or parts.port != 0
+    except ValueError:
+        return False
+    plain = value.isprintable() and " " not in value and "://" in value
+    place = parts.hostname or (socket_ok and parts.path)
+    return plain and port_ok and parts.scheme in schemes and bool(place)
 
 
 def tokens(key: str, value: object) -> Mapping[str, Secret]:
     """Return the operators' tokens by name."""
     if not isinstance(value, dict):
         raise BadSettings(key, "is not a table", 'name = "token"')
-    return {name: secret(f"{key}.{name}", one) for name, one in value.items()}
+    found = {name: secret(f"{key}.{name}", one) for name, one in value.items()}
+    for name, token in found.items():
+        if not token:
+            raise BadSettings(f"{key}.{name}", "is empty", "a token, or no such line")
+    return found
 
 
 def _shown(value: Any) -> str:
