@@ -56,11 +56,13 @@ class Settler:
         return [results[n] for n in range(len(hearings))]
 
     async def _settle_round(self, hearings: Sequence[Hearing]) -> list[Effects | None]:
-        judged: list[Effects | None] = []
+        judged: list[Effects | None] = [None] * len(hearings)
 
         def decide_all(locked: Mapping[str, Facts]) -> list[Effects]:
-            judged[:] = judge(hearings, locked)
-            return writes(judged)
+            # The ledger may lock one payment at a time: what it did not lock now keeps its result.
+            found = judge(hearings, locked)
+            judged[:] = [new or old for new, old in zip(found, judged, strict=True)]
+            return writes(found)
 
         await self._ledger.settle(
             [Wanted(one.payment_id, one.report.gateway_ref) for one in hearings], decide_all

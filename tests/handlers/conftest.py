@@ -1,0 +1,14 @@
+"""What the handlers' tests are given."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.handlers.bench import Bench, opened_bench
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    """One worker on fakes."""
+    async with opened_bench() as bench:
+        yield bench
