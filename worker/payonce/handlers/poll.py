@@ -7,7 +7,7 @@ from payonce.domain.effects import Occasion
 from payonce.domain.judge import Hearing
 from payonce.domain.ladder import is_recorded
 from payonce.domain.messages import MAX_POLLS_CARRIED, Mode, PollDue
-from payonce.domain.payment import UNFINISHED, PaymentStatus
+from payonce.domain.payment import UNFINISHED
 from payonce.domain.report import GatewayReport, Outcome, Source
 from payonce.domain.times import to_ms
 from payonce.domain.watch import revive_after_step
@@ -63,8 +63,9 @@ class Poll:
         reason = await self._why_done(message)
         if reason:
             return self._drop(message, reason)
-        report = await gateway.query(ChargeRef(message.payment_id, message.gateway_ref))
+        # Before asking: a charge unknown before its deadline may be paid when the answer arrives.
         expired = self._now_ms() >= message.expires_ms
+        report = await gateway.query(ChargeRef(message.payment_id, message.gateway_ref))
         if report.is_definite or (expired and report.outcome is Outcome.NOT_FOUND):
             await self._settle(message, report, Source.POLL, watch_ended=expired)
         elif message.mode is Mode.WATCH:
@@ -138,7 +139,7 @@ class Poll:
 def _why_history(message: PollDue, state: WatchState | None) -> str:
     if state is None:
         return "not-registered"
-    if state.status is PaymentStatus.SUCCEEDED or state.status not in UNFINISHED:
+    if state.status not in UNFINISHED:
         return state.status.lower()
     if state.epoch > message.epoch:
         return "older-epoch"
