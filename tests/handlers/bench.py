@@ -11,6 +11,7 @@ from payonce.domain.judge import Hearing
 from payonce.domain.messages import CloseDue, PollDue
 from payonce.domain.payment import Payment
 from payonce.domain.times import format_time, to_ms
+from payonce.handlers.acknowledge import Acknowledge
 from payonce.handlers.announce import Announcer
 from payonce.handlers.cancel import Cancel
 from payonce.handlers.close import Close
@@ -54,6 +55,7 @@ class Bench:
         self.poll = Poll(store, self.settler, bus, self.cache, self.gateways, clock, meter)
         self.close = Close(self.settler, bus, self.gateways, clock)
         self.cancel = Cancel(store, bus, clock)
+        self.acknowledge = Acknowledge(store, clock)
         self.relay = Relay(store, self.announcer, clock)
         every = timedelta(seconds=EVERY_S)
         self.sweeper = Sweeper(store, bus, self.gateways, every, clock, meter)
