@@ -67,13 +67,14 @@ class Batcher(Generic[Item, Result]):
             return
         try:
             results = await self._work([item for item, _ in wanted])
+            answered = list(zip(wanted, results, strict=True))
         except asyncio.CancelledError:
             _fail(wanted, Unavailable("batch", "cancelled while stopping"))
             raise
         except Exception as error:  # noqa: BLE001 - handed to every caller, nothing is swallowed
             _fail(wanted, error)
         else:
-            for (_, future), result in zip(wanted, results, strict=True):
+            for (_, future), result in answered:
                 if not future.done():
                     future.set_result(result)
 
