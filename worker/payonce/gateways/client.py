@@ -58,6 +58,8 @@ async def call(  # noqa: PLR0913 - the parts of a request
     body: bytes | None = None,
 ) -> Answer:
     """Return the answer, read to 64 KiB at most. Raises NoAnswer."""
+    if session.closed:
+        raise NoAnswer("the client is closed", sent=False)
     try:
         async with session.request(
             method, url, headers=headers, data=body, timeout=limit, allow_redirects=False

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
@@ -12,6 +12,7 @@ import msgspec
 from yarl import URL
 
 from payonce.domain.errors import GatewayAmbiguous, GatewayRefused, GatewayRetryable
+from payonce.domain.money import MAX_AMOUNT
 from payonce.domain.report import GatewayReport, Outcome
 from payonce.domain.times import format_time
 from payonce.domain.watch import Terms
@@ -28,8 +29,9 @@ from payonce.ports.gateway import (
 from payonce.ports.meter import Meter
 from payonce.settings import GatewaySettings
 
-_RETRYABLE = frozenset({429, 503})
 _OK = frozenset({200, 201})
+_TIMED_OUT = 408
+_LONGEST_LINK = 4_096
 
 
 class _Charge(msgspec.Struct):
@@ -88,7 +90,9 @@ class HttpGateway:
         self._meter = meter
         self._base = settings.base_url
         self._timeout = aiohttp.ClientTimeout(total=settings.timeout_s)
-        self._headers = {"Authorization": f"Bearer {settings.secrets[0].reveal()}"}
+        secrets = [one.reveal() for one in settings.secrets]
+        self._headers = {"Authorization": f"Bearer {secrets[0]}"}
+        self._echoes = tuple(form.encode() for one in secrets for form in _written(one))
         self._in_flight = asyncio.Semaphore(settings.max_in_flight)
 
     @property
@@ -146,6 +150,8 @@ class HttpGateway:
         report = _report(created, charge.payment_id)
         if report.outcome is Outcome.UNKNOWN:
             raise GatewayAmbiguous(self.name, report.reason)
+        if not (_is_link(created.qr) and _is_link(created.pay_url)):
+            raise GatewayAmbiguous(self.name, "nonsense: qr or pay_url is not usable")
         return CreatedCharge(report, created.qr, created.pay_url)
 
     async def refund(self, refund: NewRefund) -> RefundReport:
@@ -161,11 +167,12 @@ class HttpGateway:
         except GatewayAmbiguous as error:
             return RefundReport(RefundOutcome.UNKNOWN, error.problem)
         made = _decode(_refunds, answer.body)
-        return _refund_report(made, refund.refund_id)
+        if isinstance(made, _Refund) and made.amount != refund.amount:
+            return RefundReport(RefundOutcome.UNKNOWN, "nonsense: amount is another's")
+        return _refund_report(made, refund.refund_id, refund.payment_id)
 
     async def query_refund(self, refund_id: str, charge: ChargeRef) -> RefundReport:
         """Ask how a refund stands; never raises."""
-        del charge  # the protocol finds a refund by its own id alone
         answer = await self._ask("query_refund", "GET", f"/refunds/{_part(refund_id)}")
         if isinstance(answer, NoAnswer):
             return RefundReport(RefundOutcome.UNKNOWN, answer.problem)
@@ -174,7 +181,7 @@ class HttpGateway:
         if answer.status != 200:
             return RefundReport(RefundOutcome.UNKNOWN, f"http-{answer.status}")
         found = _decode(_refunds, answer.body)
-        return _refund_report(found, refund_id)
+        return _refund_report(found, refund_id, charge.payment_id)
 
     async def _ask(
         self, name: str, method: str, path: str, body: dict[str, Any] | None = None
@@ -187,8 +194,8 @@ class HttpGateway:
         async with self._in_flight:
             started = time.perf_counter()
             try:
-                answer: Answer | NoAnswer = await call(
-                    self._session, method, url, headers, self._timeout, content
+                answer: Answer | NoAnswer = self._without_echo(
+                    await call(self._session, method, url, headers, self._timeout, content)
                 )
             except NoAnswer as error:
                 answer = error
@@ -204,11 +211,30 @@ class HttpGateway:
             raise GatewayRetryable(self.name, answer.problem)
         if answer.status in _OK:
             return answer
-        if answer.status in _RETRYABLE:
-            raise GatewayRetryable(self.name, f"http-{answer.status}", answer.retry_after_s)
-        if 400 <= answer.status < 500:
-            raise GatewayRefused(self.name, f"http-{answer.status}", _problem(answer.body))
-        raise GatewayAmbiguous(self.name, f"http-{answer.status}")
+        code = f"http-{answer.status}"
+        if _is_not_taken(answer):
+            raise GatewayRetryable(self.name, code, answer.retry_after_s)
+        if 400 <= answer.status < 500 and answer.status != _TIMED_OUT:
+            raise GatewayRefused(self.name, code, _said(answer.body.decode(errors="replace")))
+        raise GatewayAmbiguous(self.name, code)
+
+    def _without_echo(self, answer: Answer) -> Answer:
+        """Return the answer without our secrets, which some servers repeat in what they say."""
+        body = answer.body
+        for echo in self._echoes:
+            if echo in body:
+                body = body.replace(echo, b"***")
+        return answer if body is answer.body else replace(answer, body=body)
+
+
+def _written(secret: str) -> set[str]:
+    """Return the ways in which JSON writes a secret."""
+    return {secret, secret.replace("/", "\\/")}
+
+
+def _is_not_taken(answer: Answer) -> bool:
+    """Say whether the gateway did not act. A 503 without Retry-After may be any proxy's."""
+    return answer.status == 429 or (answer.status == 503 and answer.retry_after_s is not None)
 
 
 def _report(charge: _Charge | _Nonsense, payment_id: str) -> GatewayReport:
@@ -224,7 +250,7 @@ def _report(charge: _Charge | _Nonsense, payment_id: str) -> GatewayReport:
         currency=charge.currency,
         paid_at=charge.paid_at,
         refunded=charge.refunded,
-        reason=(charge.reason or "")[:200],
+        reason=_said(charge.reason or ""),
     )
 
 
@@ -235,24 +261,42 @@ def _charge_problem(charge: _Charge, payment_id: str) -> str:
         return "payment_id is another's"
     if ref is not None and not (1 <= len(ref) <= 255 and ref.isprintable()):
         return "gateway_ref is not usable"
-    if charge.paid_at is not None and charge.paid_at.tzinfo is None:
-        return "paid_at has no zone"
+    if not 1 <= charge.amount <= MAX_AMOUNT:
+        return "amount is out of range"
+    if not (len(charge.currency) == 3 and charge.currency.isascii() and charge.currency.isalpha()):
+        return "currency is not a code"
+    if charge.paid_at is not None and not _is_time(charge.paid_at):
+        return "paid_at is not usable"
     return "refunded is out of range" if not 0 <= charge.refunded <= charge.amount else ""
 
 
-def _refund_report(refund: _Refund | _Nonsense, refund_id: str) -> RefundReport:
+def _is_time(time: datetime) -> bool:
+    """Say whether `time` has a zone and can be told in UTC."""
+    try:
+        time.astimezone(UTC)
+    except OverflowError:
+        return False
+    return time.tzinfo is not None
+
+
+def _is_link(text: str | None) -> bool:
+    """Say whether a shopper can be shown `text`, or that there is none."""
+    return text is None or (len(text) <= _LONGEST_LINK and text.isprintable())
+
+
+def _refund_report(refund: _Refund | _Nonsense, refund_id: str, payment_id: str) -> RefundReport:
     if isinstance(refund, _Nonsense):
         return RefundReport(RefundOutcome.UNKNOWN, refund.problem)
-    if refund.refund_id != refund_id:
-        return RefundReport(RefundOutcome.UNKNOWN, "nonsense: refund_id is another's")
-    return RefundReport(RefundOutcome(refund.status), (refund.reason or "")[:200])
+    if (refund.refund_id, refund.payment_id) != (refund_id, payment_id):
+        return RefundReport(RefundOutcome.UNKNOWN, "nonsense: the refund is another's")
+    return RefundReport(RefundOutcome(refund.status), _said(refund.reason or ""))
 
 
 def _decode(decoder: "msgspec.json.Decoder[Shape]", body: bytes) -> "Shape | _Nonsense":
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _Nonsense(f"nonsense: {error}"[:200])
+        return _Nonsense(_said(f"nonsense: {error}"))
 
 
 def _unknown(answer: Answer) -> GatewayReport:
@@ -261,8 +305,9 @@ def _unknown(answer: Answer) -> GatewayReport:
     )
 
 
-def _problem(body: bytes) -> str:
-    return body[:200].decode(errors="replace").replace("\n", " ")
+def _said(text: str) -> str:
+    """Return what a gateway said in one printable line of at most 200 characters."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in text[:200])
 
 
 def _part(text: str) -> str:

@@ -1,0 +1,87 @@
+"""What a gateway of any kind must let the behavioural suite do behind its counter."""
+
+from dataclasses import replace
+from typing import Any, Protocol
+
+from gateway_mock.server import Mock
+from payonce.ports.gateway import Gateway
+from tests.gateways.rigs import NotingMeter
+
+
+class Stage(Protocol):
+    """A gateway as payonce sees it, and its shoppers' hands."""
+
+    gateway: Gateway
+    meter: NotingMeter
+
+    def pay(self, payment_id: str) -> None:
+        """Let the shopper pay."""
+        ...
+
+    def decline(self, payment_id: str) -> None:
+        """Let the payment fail for good."""
+        ...
+
+    def forbid_closing(self) -> None:
+        """Make the gateway one that closes nothing."""
+        ...
+
+    def let_refunds(self, payment_id: str, become: str) -> None:
+        """Let refunds of this payment be pending, succeeded or failed."""
+        ...
+
+    def refund_outside(self, payment_id: str, amount: int) -> None:
+        """Send money back past payonce."""
+        ...
+
+    def charges(self) -> int:
+        """Return how many charges the gateway has."""
+        ...
+
+    def refunded(self, payment_id: str) -> int:
+        """Return what went back, in minor units."""
+        ...
+
+
+class HttpStage:
+    """The `http` adapter before the gateway mock."""
+
+    def __init__(self, gateway: Gateway, meter: NotingMeter, mock: Mock) -> None:
+        self.gateway = gateway
+        self.meter = meter
+        self._mock = mock
+
+    def pay(self, payment_id: str) -> None:
+        """Let the shopper pay."""
+        self._rewrite(payment_id, pays_after_s=self._age_s(payment_id))
+
+    def decline(self, payment_id: str) -> None:
+        """Let the payment fail for good."""
+        self._rewrite(payment_id, declines_after_s=self._age_s(payment_id))
+
+    def forbid_closing(self) -> None:
+        """Make the gateway one that closes nothing."""
+        self._mock.profile.can_close = False
+
+    def let_refunds(self, payment_id: str, become: str) -> None:
+        """Let refunds of this payment be pending, succeeded or failed."""
+        self._rewrite(payment_id, refunds=become)
+
+    def refund_outside(self, payment_id: str, amount: int) -> None:
+        """Send money back past payonce."""
+        self._mock.books.refund("outside", payment_id, amount, "outside", self._mock.clock())
+
+    def charges(self) -> int:
+        """Return how many charges the gateway has."""
+        return len(self._mock.books.charges)
+
+    def refunded(self, payment_id: str) -> int:
+        """Return what went back, in minor units."""
+        return self._mock.books.charges[payment_id].refunded
+
+    def _age_s(self, payment_id: str) -> float:
+        return self._mock.clock() - self._mock.books.charges[payment_id].created_at
+
+    def _rewrite(self, payment_id: str, **changed: Any) -> None:
+        charge = self._mock.books.charges[payment_id]
+        charge.script = replace(charge.script, **changed)

@@ -1,0 +1,194 @@
+"""What every adapter of ports.gateway.Gateway keeps, whatever its gateway is like."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from payonce.domain.errors import GatewayRefused
+from payonce.domain.report import Outcome
+from payonce.ports.gateway import ChargeRef, CloseAnswer, RefundOutcome
+from tests.gateways.rigs import CHARGE, NEW_CHARGE, NEW_REFUND
+from tests.gateways.stage import Stage
+
+
+async def test_created_charge_is_pending_and_can_be_shown(stage: Stage) -> None:
+    """A new charge waits for its shopper, who gets a code and a link."""
+    created = await stage.gateway.create(NEW_CHARGE)
+    report = created.report
+    assert (Outcome.PENDING, 1999, "CNY", 0) == (
+        report.outcome,
+        report.amount,
+        report.currency,
+        report.refunded,
+    )
+    assert created.qr
+    assert created.pay_url
+    assert report.gateway_ref
+
+
+async def test_creating_again_gives_the_same_charge(stage: Stage) -> None:
+    """A repeated create, also at the same time, is one charge."""
+    first, second = await asyncio.gather(
+        stage.gateway.create(NEW_CHARGE), stage.gateway.create(NEW_CHARGE)
+    )
+    third = await stage.gateway.create(NEW_CHARGE)
+    assert first == second == third
+    assert 1 == stage.charges()
+
+
+async def test_creating_again_with_another_amount_is_refused(stage: Stage) -> None:
+    """One payment_id is one charge at one amount."""
+    await stage.gateway.create(NEW_CHARGE)
+    with pytest.raises(GatewayRefused):
+        await stage.gateway.create(replace(NEW_CHARGE, amount=2000))
+    report = await stage.gateway.query(CHARGE)
+    assert 1999 == report.amount
+
+
+async def test_unknown_charge_is_not_found(stage: Stage) -> None:
+    """What the gateway never heard of is NOT_FOUND, which is not a definite word."""
+    report = await stage.gateway.query(ChargeRef("p-none"))
+    assert Outcome.NOT_FOUND is report.outcome
+    assert not report.is_definite
+
+
+async def test_paid_charge_succeeded_with_what_was_captured(stage: Stage) -> None:
+    """A success tells amount, currency, the gateway's own id and when it was paid."""
+    created = await stage.gateway.create(NEW_CHARGE)
+    stage.pay("p-1")
+    report = await stage.gateway.query(CHARGE)
+    assert (Outcome.SUCCEEDED, 1999, "CNY", created.report.gateway_ref) == (
+        report.outcome,
+        report.amount,
+        report.currency,
+        report.gateway_ref,
+    )
+    assert report.paid_at is not None
+    assert abs(datetime.now(UTC) - report.paid_at) < timedelta(minutes=1)
+
+
+async def test_asking_twice_gives_the_same_answer(stage: Stage) -> None:
+    """A query changes nothing at the gateway."""
+    await stage.gateway.create(NEW_CHARGE)
+    stage.pay("p-1")
+    assert await stage.gateway.query(CHARGE) == await stage.gateway.query(CHARGE)
+
+
+async def test_declined_charge_failed(stage: Stage) -> None:
+    """A decline is a definite FAILED."""
+    await stage.gateway.create(NEW_CHARGE)
+    stage.decline("p-1")
+    assert Outcome.FAILED is (await stage.gateway.query(CHARGE)).outcome
+
+
+async def test_closed_charge_cannot_be_paid(stage: Stage) -> None:
+    """After a close the query says CLOSED, also when the shopper tries to pay afterwards."""
+    await stage.gateway.create(NEW_CHARGE)
+    assert CloseAnswer.CLOSED is await stage.gateway.close(CHARGE)
+    stage.pay("p-1")
+    assert Outcome.CLOSED is (await stage.gateway.query(CHARGE)).outcome
+
+
+async def test_closing_twice_is_closed(stage: Stage) -> None:
+    """A repeated close gets the same answer."""
+    await stage.gateway.create(NEW_CHARGE)
+    await stage.gateway.close(CHARGE)
+    assert CloseAnswer.CLOSED is await stage.gateway.close(CHARGE)
+
+
+async def test_closing_a_paid_charge_says_so(stage: Stage) -> None:
+    """Who paid first has paid: the close is answered ALREADY_PAID and the money stays."""
+    await stage.gateway.create(NEW_CHARGE)
+    stage.pay("p-1")
+    assert CloseAnswer.ALREADY_PAID is await stage.gateway.close(CHARGE)
+    assert Outcome.SUCCEEDED is (await stage.gateway.query(CHARGE)).outcome
+
+
+async def test_closing_what_is_unknown_is_not_found(stage: Stage) -> None:
+    """A close of a charge that never was is NOT_FOUND."""
+    assert CloseAnswer.NOT_FOUND is await stage.gateway.close(ChargeRef("p-none"))
+
+
+async def test_gateway_that_cannot_close_says_so(stage: Stage) -> None:
+    """CANNOT_CLOSE leaves the charge as it was."""
+    await stage.gateway.create(NEW_CHARGE)
+    stage.forbid_closing()
+    assert CloseAnswer.CANNOT_CLOSE is await stage.gateway.close(CHARGE)
+    assert Outcome.PENDING is (await stage.gateway.query(CHARGE)).outcome
+
+
+async def test_refund_sends_the_money_back_once(stage: Stage) -> None:
+    """A refund repeated under its id, also at the same time, sends money back once."""
+    await stage.gateway.create(NEW_CHARGE)
+    stage.pay("p-1")
+    answers = await asyncio.gather(*(stage.gateway.refund(NEW_REFUND) for _ in range(3)))
+    assert {RefundOutcome.SUCCEEDED} == {one.outcome for one in answers}
+    assert 1999 == stage.refunded("p-1")
+    assert 1999 == (await stage.gateway.query(CHARGE)).refunded
+
+
+@pytest.mark.parametrize("outcome", ["pending", "succeeded", "failed"])
+async def test_refund_is_told_as_it_stands(stage: Stage, outcome: str) -> None:
+    """The answer to a refund and to a query of it are the gateway's word."""
+    await stage.gateway.create(NEW_CHARGE)
+    stage.pay("p-1")
+    stage.let_refunds("p-1", outcome)
+    answered = await stage.gateway.refund(NEW_REFUND)
+    queried = await stage.gateway.query_refund("rf-1", CHARGE)
+    assert RefundOutcome(outcome) == answered.outcome == queried.outcome
+
+
+async def test_unknown_refund_is_not_found(stage: Stage) -> None:
+    """A refund that was never asked for is NOT_FOUND."""
+    assert RefundOutcome.NOT_FOUND is (await stage.gateway.query_refund("rf-0", CHARGE)).outcome
+
+
+async def test_refund_above_what_was_captured_is_refused(stage: Stage) -> None:
+    """The gateway's own limit holds too: over the captured rest, and on the unpaid."""
+    await stage.gateway.create(NEW_CHARGE)
+    with pytest.raises(GatewayRefused):
+        await stage.gateway.refund(NEW_REFUND)
+    stage.pay("p-1")
+    stage.refund_outside("p-1", 1)
+    with pytest.raises(GatewayRefused):
+        await stage.gateway.refund(NEW_REFUND)
+    assert 1 == stage.refunded("p-1")
+
+
+async def test_money_sent_back_past_us_is_seen(stage: Stage) -> None:
+    """A refund made outside shows in the next query."""
+    await stage.gateway.create(NEW_CHARGE)
+    stage.pay("p-1")
+    stage.refund_outside("p-1", 500)
+    report = await stage.gateway.query(CHARGE)
+    assert (Outcome.SUCCEEDED, 500) == (report.outcome, report.refunded)
+
+
+@pytest.mark.parametrize("payment_id", ["a.b", "A:1", "0_-.", "x" * 64])
+async def test_every_id_of_the_contract_finds_its_charge(stage: Stage, payment_id: str) -> None:
+    """Ids with dots, colons and dashes, up to 64 characters, come back as they went."""
+    await stage.gateway.create(replace(NEW_CHARGE, payment_id=payment_id))
+    assert Outcome.PENDING is (await stage.gateway.query(ChargeRef(payment_id))).outcome
+
+
+async def test_every_call_is_measured(stage: Stage) -> None:
+    """Each call is counted with its name and the class of its answer, nothing else."""
+    await stage.gateway.create(NEW_CHARGE)
+    await stage.gateway.query(CHARGE)
+    await stage.gateway.query(ChargeRef("p-none"))
+    await stage.gateway.close(CHARGE)
+    await stage.gateway.query_refund("rf-0", CHARGE)
+    assert [
+        ("mock", "create", "2xx"),
+        ("mock", "query", "2xx"),
+        ("mock", "query", "4xx"),
+        ("mock", "close", "2xx"),
+        ("mock", "query_refund", "4xx"),
+    ] == stage.meter.asked
+
+
+async def test_name_and_terms_are_the_configuration_s(stage: Stage) -> None:
+    """The adapter tells its configured name and how its payments are watched."""
+    assert ("mock", True) == (stage.gateway.name, stage.gateway.terms.can_close)
