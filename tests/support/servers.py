@@ -126,7 +126,8 @@ def _main() -> int:
     parser.add_argument("--folder", type=Path, required=True)
     arguments = parser.parse_args()
     given = given_urls()
-    if given:
+    # Down ends what up began here, whatever servers the environment names by now.
+    if given and arguments.command != "down":
         _print_env(given)
         return 0
     try:

@@ -25,6 +25,12 @@ _COLOURS = {
     "closed": _RED,
     "odd": _YELLOW,
 }
+_LEGEND = (
+    f"{_DIM}3s 10s 30s: the wait it is in · paid: settled and told · booked: acknowledged by the"
+    f" order service{_OFF}",
+    f"{_DIM}double: paid twice, its refund is held · odd: another amount than asked, waits for a"
+    f" person{_OFF}",
+)
 _CLEAR = "\x1b[H\x1b[2J"
 PLAIN_EVERY_S = 5.0
 
@@ -36,6 +42,7 @@ class Board:
         self._plain = plain or not sys.stdout.isatty() or os.environ.get("TERM") == "dumb"
         self._started = time.monotonic()
         self._said_at = -PLAIN_EVERY_S
+        self._notes: list[str] = []
 
     def show(
         self, plans: Sequence[Plan], orders: Mapping[str, Any], queries: Mapping[str, int]
@@ -50,15 +57,13 @@ class Board:
             mine = [plan for plan in plans if plan.story is story]
             cells = "  ".join(_order_cell(plan, orders, queries) for plan in mine)
             lines.append(f"{story.name:<28}{cells}")
-        lines += [
-            "",
-            f"{_DIM}paid: settled and told · booked: acknowledged by the order service{_OFF}",
-        ]
-        print("\n".join(lines), flush=True)
+        print("\n".join([*lines, "", *_LEGEND, "", *self._notes]), flush=True)
 
-    def say(self, line: str) -> None:
-        """Print a line below the table."""
-        print(line, flush=True)
+    def note(self, text: str) -> None:
+        """Tell something that happened, with its time; it stays below the table."""
+        self._notes.append(f"{time.monotonic() - self._started:4.0f} s  {text}")
+        if self._plain:
+            print(self._notes[-1], flush=True)
 
     def _say(self, plans: Sequence[Plan], orders: Mapping[str, Any], elapsed_s: float) -> None:
         if elapsed_s - self._said_at < PLAIN_EVERY_S:

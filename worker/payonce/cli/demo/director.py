@@ -91,7 +91,7 @@ class Director:
         await asyncio.sleep(CRASH_AFTER_S)
         done = await self._town.crash_worker()
         if done:
-            self._board.say(f"      {done}")
+            self._board.note(done)
 
     async def _watch(self, stop: asyncio.Event) -> None:
         until = time.monotonic() + LONGEST_S
