@@ -41,34 +41,52 @@ class Sweeper:
         self._every = every
         self._clock = clock
         self._meter = meter
+        self._unsent: dict[str, Payment] = {}
 
     async def run(self) -> None:
         """Sweep for ever."""
         await repeat("sweeper", self.run_once, self._every, self._clock)
 
     async def run_once(self) -> bool:
-        """Revive one batch; True where it was full."""
-        now = self._clock.now()
-        revived = await self._watches.revive(now, BATCH, self._plan)
-        await asyncio.gather(*(self._poll_now(payment) for payment in revived))
-        if revived:
-            log.info("payments.revived", payments=len(revived))
-        return len(revived) == BATCH
+        """Revive one batch; True where it was full.
+
+        What the broker did not take is sent at the next turn, before anything else is revived: for
+        a payment that has had its last look planned, nobody else would.
+        """
+        if not self._unsent:
+            revived = await self._watches.revive(self._clock.now(), BATCH, self._plan)
+            self._unsent = {payment.payment_id: payment for payment in revived}
+        found = len(self._unsent)
+        await self._send()
+        if found:
+            log.info("payments.revived", payments=found)
+        return found == BATCH
 
     def _plan(self, payments: Sequence[Payment]) -> list[Revival]:
-        now = self._clock.now()
-        return [
-            Revival(
-                payment.payment_id,
-                payment.epoch + 1,
-                revive_after_revival(payment, now, self._gateways[payment.gateway].terms),
-            )
-            for payment in payments
-        ]
+        """Leave payments of a gateway that is not configured here to a process that knows it."""
+        known = [payment for payment in payments if payment.gateway in self._gateways]
+        if len(known) < len(payments):
+            unknown = {payment.gateway for payment in payments} - set(self._gateways)
+            log.warning("payments.left", gateways=sorted(unknown), left=len(payments) - len(known))
+        return [self._revival(payment) for payment in known]
+
+    def _revival(self, payment: Payment) -> Revival:
+        terms = self._gateways[payment.gateway].terms
+        revive_at = revive_after_revival(payment, self._clock.now(), terms)
+        return Revival(payment.payment_id, payment.epoch + 1, revive_at)
+
+    async def _send(self) -> None:
+        """Poll everything unsent now; raise the first problem once all were tried."""
+        polls = (self._poll_now(payment) for payment in list(self._unsent.values()))
+        results = await asyncio.gather(*polls, return_exceptions=True)
+        for problem in results:
+            if problem is not None:
+                raise problem
 
     async def _poll_now(self, payment: Payment) -> None:
-        self._meter.payment_revived(payment.gateway)
         await self._timer.poll_after(0, revived_poll(payment, to_ms(self._clock.now())))
+        del self._unsent[payment.payment_id]
+        self._meter.payment_revived(payment.gateway)
 
 
 def revived_poll(payment: Payment, now_ms: int) -> PollDue:
