@@ -51,12 +51,15 @@ class Charge:
         """Let what the script says happen, as far as its time has come."""
         if self.paid_at is not None or self.failed:
             return
-        script = self.script
-        if script.declines_after_s is not None and now >= self.created_at + script.declines_after_s:
-            self.failed = self.closed_at is None
+        paid_at, declined_at = self._pay_time(now), self._decline_time()
+        if paid_at is not None and not self._takes_money(paid_at):
+            paid_at = None
+        first = min((at for at in (paid_at, declined_at) if at is not None), default=None)
+        if first is None or first > now:
             return
-        paid_at = self._pay_time(now)
-        if paid_at is not None and now >= paid_at and self._takes_money(paid_at):
+        if first == declined_at:
+            self.failed = self.closed_at is None
+        else:
             self.paid_at = paid_at
 
     def status(self, now: float) -> str:
@@ -81,6 +84,10 @@ class Charge:
     def refunded(self) -> int:
         """What went back or is on its way back."""
         return sum(one.amount for one in self.refunds if one.status != "failed")
+
+    def _decline_time(self) -> float | None:
+        after_s = self.script.declines_after_s
+        return None if after_s is None else self.created_at + after_s
 
     def _pay_time(self, now: float) -> float | None:
         script = self.script

@@ -6,14 +6,19 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
 import aiohttp
 
-TRIES = 6
+TRIES = 30
 FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 60.0
 TIMEOUT_S = 5.0
+
+Body = Callable[[], dict[str, Any] | None]
+"""Returns what a callback says at the time it is first sent; None: there is nothing to tell."""
 
 
 class Callbacks:
@@ -25,7 +30,7 @@ class Callbacks:
         self._session: aiohttp.ClientSession | None = None
         self.sent = 0
 
-    def plan(self, url: str, body: dict[str, Any], delay_s: float, copies: int) -> None:
+    def plan(self, url: str, body: Body, delay_s: float, copies: int) -> None:
         """Send `body` to `url` after `delay_s`, so many times."""
         message_id = f"msg_{uuid4().hex}"
         for _ in range(copies):
@@ -33,24 +38,29 @@ class Callbacks:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def close(self) -> None:
+    async def forget(self) -> None:
         """Give up what is unsent."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Give up what is unsent, for good."""
+        await self.forget()
         if self._session is not None:
             await self._session.close()
 
-    async def _deliver(
-        self, url: str, message_id: str, body: dict[str, Any], delay_s: float
-    ) -> None:
+    async def _deliver(self, url: str, message_id: str, body: Body, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
-        content = json.dumps(body, separators=(",", ":")).encode()
+        told = body()
+        if told is None:
+            return
+        content = json.dumps(told, separators=(",", ":")).encode()
         for attempt in range(TRIES):
             if await self._post(url, message_id, content):
                 self.sent += 1
                 return
-            await asyncio.sleep(FIRST_PAUSE_S * 2**attempt)
+            await asyncio.sleep(min(FIRST_PAUSE_S * 2**attempt, LONGEST_PAUSE_S))
 
     async def _post(self, url: str, message_id: str, content: bytes) -> bool:
         if self._session is None:
@@ -62,7 +72,7 @@ class Callbacks:
                 url, data=content, headers=headers, allow_redirects=False
             ) as answer:
                 return 200 <= answer.status < 300
-        except (aiohttp.ClientError, OSError, TimeoutError):
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
             return False
 
     def _signed(self, message_id: str, timestamp_s: int, content: bytes) -> dict[str, str]:

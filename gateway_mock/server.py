@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway_mock.books import Books, Charge, Refund, Refused
-from gateway_mock.callbacks import Callbacks
+from gateway_mock.callbacks import Body, Callbacks
 from gateway_mock.shopper import Profile, Script
 
 DEFAULT_SECRET = "whsec_cGF5b25jZS1tb2NrLXNlY3JldC1rZXk="  # noqa: S105 - a mock's, public
@@ -56,7 +56,7 @@ class Mock:
             currency=_text(data, "currency"),
             now=self.clock(),
             expires_at=_time(data.get("expires_at")),
-            notify_url=data.get("notify_url"),
+            notify_url=_text(data, "notify_url") if data.get("notify_url") else None,
             script=script,
         )
         if is_new and script.pays_after_s is not None:
@@ -66,15 +66,26 @@ class Mock:
         return charge, is_new
 
     def plan_callback(self, charge: Charge, delay_s: float) -> None:
-        """Call back about a charge after `delay_s`, unless the callback gets lost."""
+        """Call back about a charge after `delay_s` if it was paid or has failed by then."""
+        due = self.clock() + delay_s
+
+        def body() -> dict[str, Any] | None:
+            told = self.charge_json(charge, max(due, self.clock()))
+            done = told["status"] in {"succeeded", "failed"}
+            return {"type": "charge", "data": told} if done else None
+
+        self._call_back(charge, body, delay_s)
+
+    def plan_refund_callback(self, charge: Charge, refund: Refund) -> None:
+        """Call back about a refund as it stands when the callback is sent."""
+        self._call_back(charge, lambda: {"type": "refund", "data": refund_json(refund)}, 0.0)
+
+    def _call_back(self, charge: Charge, body: Body, delay_s: float) -> None:
+        """Plan a callback, unless it gets lost."""
         copies = {"once": 1, "twice": 2, "lost": 0}[self.profile.draw_callbacks(charge.script)]
-        if not charge.notify_url or not copies:
-            return
-        at = self.clock() + delay_s
-        charge.settle(at)
-        body = {"type": "charge", "data": self.charge_json(charge, at)}
-        delay_s += charge.script.callback_delay_s
-        self.callbacks.plan(charge.notify_url, body, delay_s, copies)
+        if charge.notify_url:
+            delay_s += charge.script.callback_delay_s
+            self.callbacks.plan(charge.notify_url, body, delay_s, copies)
 
     def charge_json(self, charge: Charge, now: float) -> dict[str, Any]:
         """Return a charge as the protocol writes it."""
@@ -93,7 +104,7 @@ class Mock:
 
     async def _create(self, request: web.Request) -> web.Response:
         self._check_bearer(request)
-        charge, is_new = self.open_charge(await _json(request))
+        charge, is_new = self.open_charge(await read_object(request))
         link = f"{request.scheme}://{request.host}/pay/{charge.payment_id}"
         data = self.charge_json(charge, self.clock()) | {"qr": link, "pay_url": link}
         return web.json_response(data, status=201 if is_new else 200)
@@ -138,7 +149,7 @@ class Mock:
 
     async def _refund(self, request: web.Request) -> web.Response:
         self._check_bearer(request)
-        data = await _json(request)
+        data = await read_object(request)
         refund, is_new = self.books.refund(
             _text(data, "refund_id"),
             _text(data, "payment_id"),
@@ -146,6 +157,8 @@ class Mock:
             str(data.get("reason", "")),
             self.clock(),
         )
+        if is_new:
+            self.plan_refund_callback(self.books.charges[refund.payment_id], refund)
         return web.json_response(refund_json(refund), status=201 if is_new else 200)
 
     async def _query_refund(self, request: web.Request) -> web.Response:
@@ -206,10 +219,15 @@ async def serving(mock: Mock, host: str = "127.0.0.1", port: int = 0) -> AsyncIt
         await runner.cleanup()
 
 
-async def _json(request: web.Request) -> dict[str, Any]:
-    data = await request.json()
+async def read_object(request: web.Request) -> dict[str, Any]:
+    """Return the JSON object that a request holds, else raise TypeError or ValueError."""
+    return check_object(await request.json())
+
+
+def check_object(data: Any) -> dict[str, Any]:
+    """Return `data` if it is a JSON object, else raise TypeError."""
     if not isinstance(data, dict):
-        raise TypeError("the body is not a JSON object")
+        raise TypeError("not a JSON object")
     return data
 
 

@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
+from types import NoneType
 from typing import Any
 
 
@@ -31,22 +32,37 @@ class Script:
     callback_delay_s: float = 0.0
 
 
+_Kinds = dict[str, tuple[type, ...]]
+
+_NUMBER = (int, float)
+_SCRIPT_KINDS: _Kinds = {
+    "pays_after_s": (*_NUMBER, NoneType),
+    "declines_after_s": (*_NUMBER, NoneType),
+    "pays_after_queries": (int, NoneType),
+    "pays_though_closed": (bool,),
+    "missing_until_s": _NUMBER,
+    "reports_amount": (int, NoneType),
+    "reports_currency": (str, NoneType),
+    "reports_refunded": (int,),
+    "refunds": (str,),
+    "faults": (list, tuple),
+    "latency_ms": _NUMBER,
+    "callbacks": (str,),
+    "callback_delay_s": _NUMBER,
+}
 FAULTS = frozenset({"ok", "500", "timeout", "nonsense", "429", "503"})
 _CHOICES = {
     "refunds": frozenset({"succeeded", "pending", "failed"}),
     "callbacks": frozenset({"once", "twice", "lost"}),
 }
-_NAMES = frozenset(one.name for one in fields(Script))
 
 
 def parse_script(data: Mapping[str, Any]) -> Script:
     """Return the script that `data` describes. Raises ValueError, naming the field."""
-    unknown = sorted(set(data) - _NAMES)
-    if unknown:
-        raise ValueError(f"{unknown[0]} is unknown; known: {', '.join(sorted(_NAMES))}")
+    _check(data, _SCRIPT_KINDS)
     script = replace(Script(), **data)
     script = replace(script, faults=tuple(script.faults))
-    if not set(script.faults) <= FAULTS:
+    if any(fault not in FAULTS for fault in map(str, script.faults)):
         raise ValueError(f"faults: known are {', '.join(sorted(FAULTS))}")
     for name, allowed in _CHOICES.items():
         if getattr(script, name) not in allowed:
@@ -58,7 +74,7 @@ def parse_script(data: Mapping[str, Any]) -> Script:
 class Profile:
     """How charges without a script of their own go, by chance.
 
-    `scripts` maps a weight's name to (weight, script); `error_percent`, `timeout_percent` and
+    `scripts` holds (weight, script); `error_percent`, `timeout_percent` and
     `nonsense_percent` befall any query; `lost_percent` and `doubled_percent` befall callbacks.
     """
 
@@ -106,18 +122,48 @@ class Profile:
         return "twice" if at < self.lost_percent + self.doubled_percent else "once"
 
 
+_PROFILE_KINDS: _Kinds = {
+    "scripts": (list, tuple),
+    "pay_spread_s": _NUMBER,
+    "error_percent": _NUMBER,
+    "timeout_percent": _NUMBER,
+    "nonsense_percent": _NUMBER,
+    "lost_percent": _NUMBER,
+    "doubled_percent": _NUMBER,
+    "latency_ms": _NUMBER,
+    "can_close": (bool,),
+    "seed": (int,),
+}
+
+
 def parse_profile(data: Mapping[str, Any]) -> Profile:
     """Return the profile that `data` describes. Raises ValueError, naming the field."""
+    _check(data, _PROFILE_KINDS)
     values = dict(data)
     seed = values.pop("seed", 1)
     scripts = values.pop("scripts", None)
-    known = {one.name for one in fields(Profile)} - {"scripts", "chance"}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise ValueError(
-            f"{unknown[0]} is unknown; known: {', '.join(sorted(known))}, scripts, seed"
-        )
     profile = Profile(**values, chance=random.Random(seed))
     if scripts is not None:
-        profile.scripts = tuple((one.pop("weight", 1.0), parse_script(one)) for one in scripts)
+        profile.scripts = tuple(_weighted(one) for one in scripts)
+        if not sum(weight for weight, _ in profile.scripts) > 0:
+            raise ValueError("scripts: no script has a weight above 0")
     return profile
+
+
+def _weighted(data: Mapping[str, Any]) -> tuple[float, Script]:
+    _check(data, {**_SCRIPT_KINDS, "weight": _NUMBER})
+    weight = data.get("weight", 1.0)
+    if not weight >= 0:
+        raise ValueError(f"weight: {weight!r} is below 0")
+    return weight, parse_script({name: one for name, one in data.items() if name != "weight"})
+
+
+def _check(data: Mapping[str, Any], kinds: _Kinds) -> None:
+    """Raise ValueError unless `data` is an object of known names with values of their kinds."""
+    if not isinstance(data, Mapping):
+        raise ValueError(f"{data!r:.60} is not an object")  # noqa: TRY004 - all is a ValueError
+    for name, value in data.items():
+        if name not in kinds:
+            raise ValueError(f"{name} is unknown; known: {', '.join(sorted(kinds))}")
+        if not isinstance(value, kinds[name]) or (type(value) is bool and bool not in kinds[name]):
+            raise ValueError(f"{name}: {value!r:.60} is not of the right kind")
