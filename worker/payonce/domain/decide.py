@@ -37,6 +37,11 @@ class Facts:
     payment: Payment
     ref_owner: str | None = None
 
+    @property
+    def is_ref_taken(self) -> bool:
+        """Say whether the reported ref belongs to another payment."""
+        return self.ref_owner is not None and self.ref_owner != self.payment.payment_id
+
 
 def decide(facts: Facts, report: GatewayReport, *, watch_ended: bool = False) -> Decision:
     """Return what `report` means, given the locked rows.
@@ -78,11 +83,11 @@ def _on_success(facts: Facts, report: GatewayReport) -> Decision:
 def find_mismatch(facts: Facts, report: GatewayReport) -> MismatchReason | None:
     """Return why a reported success may not settle its order; None where it may."""
     payment, order = facts.payment, facts.order
-    if facts.ref_owner not in {None, payment.payment_id}:
+    if facts.is_ref_taken:
         return MismatchReason.GATEWAY_REF_TAKEN
-    if len({report.currency, payment.currency, order.currency}) > 1:
+    if not report.currency == payment.currency == order.currency:
         return MismatchReason.CURRENCY
-    if len({report.amount, payment.amount, order.amount}) > 1:
+    if not report.amount == payment.amount == order.amount:
         return MismatchReason.AMOUNT
     return MismatchReason.ALREADY_REFUNDED if report.refunded > 0 else None
 

@@ -1,7 +1,7 @@
 """What a decision changes: rows, events, a refund, a line of the timeline. Pure as well."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -60,21 +60,20 @@ def work_out(
     facts: Facts, report: GatewayReport, decision: Decision, occasion: Occasion
 ) -> Effects:
     """Return what `decision` writes. Raises IllegalTransition where a table forbids the step."""
-    payment = _payment_after(facts.payment, decision, report)
-    order = _order_after(facts.order, payment, decision)
-    refunds = _refunds(payment, decision)
-    types = _event_types(decision, refunds)
-    data = _event_data(facts, payment, report, decision, occasion)
-    events = tuple(
-        _event(event_type, order.version - len(types) + n, payment, refunds, data, occasion, facts)
-        for n, event_type in enumerate(types, start=1)
-    )
-    succeeded = payment.status is PaymentStatus.SUCCEEDED
+    payment = _payment_after(facts, report, decision)
+    events: tuple[Event, ...] = ()
+    refunds: tuple[Refund, ...] = ()
+    if decision.verdict is not Verdict.IGNORED:
+        events = (_payment_event(facts, payment, report, decision, occasion),)
+    if decision.verdict is Verdict.DUPLICATED:
+        refund = _refund(payment, RefundReason(decision.reason))
+        refunds = (refund,)
+        events += (_refund_event(refund, payment, facts.order.version + 2, occasion.now),)
     return Effects(
         decision=decision,
-        order=order,
+        order=_order_after(facts.order, payment, decision, len(events)),
         payment=payment,
-        paid_at=(report.paid_at or occasion.now) if succeeded else None,
+        paid_at=_paid_at(report, occasion) if payment.status is PaymentStatus.SUCCEEDED else None,
         settled_at=occasion.now if decision.verdict is Verdict.SETTLED else None,
         revive_at=revive_after_answer(payment, occasion.now),
         last_answer=report.outcome,
@@ -101,130 +100,143 @@ _EVENT_OF = {
 }
 
 
-def _payment_after(payment: Payment, decision: Decision, report: GatewayReport) -> Payment:
-    verdict = decision.verdict
-    if verdict is Verdict.MISMATCHED:
-        return replace(payment, mismatched=MismatchReason(decision.reason))
-    if verdict is Verdict.UNRESOLVED:
-        return replace(payment, unresolved=True)
+def _payment_after(facts: Facts, report: GatewayReport, decision: Decision) -> Payment:
+    """Return the payment as it shall be: built at once, which costs half of `replace`."""
+    payment, verdict = facts.payment, decision.verdict
+    status, mismatched = payment.status, payment.mismatched
     after = _STATUS_AFTER.get(verdict)
-    if after is None:
-        return payment
-    return replace(
-        payment,
-        status=move_payment(payment.status, after),
-        gateway_ref=report.gateway_ref or payment.gateway_ref,
-        duplicate=verdict is Verdict.DUPLICATED,
-        unresolved=False,
+    if after is not None:
+        status = move_payment(status, after)
+    elif verdict is Verdict.MISMATCHED:
+        mismatched = MismatchReason(decision.reason)
+    return Payment(
+        payment_id=payment.payment_id,
+        order_id=payment.order_id,
+        gateway=payment.gateway,
+        amount=payment.amount,
+        currency=payment.currency,
+        status=status,
+        gateway_ref=_ref_after(facts, report, after),
+        expires_at=payment.expires_at,
+        epoch=payment.epoch,
+        step=payment.step,
+        duplicate=payment.duplicate or verdict is Verdict.DUPLICATED,
+        unresolved=verdict is Verdict.UNRESOLVED or (after is None and payment.unresolved),
+        mismatched=mismatched,
+        traceparent=payment.traceparent,
     )
 
 
-def _order_after(order: Order, payment: Payment, decision: Decision) -> Order:
-    version = order.version + len(_event_types(decision, _refunds(payment, decision)))
-    if decision.verdict is not Verdict.SETTLED:
-        return replace(order, version=version)
-    status = move_order(order.status, OrderStatus.PAID)
-    return replace(order, status=status, settled_by=payment.payment_id, version=version)
+def _ref_after(facts: Facts, report: GatewayReport, after: PaymentStatus | None) -> str | None:
+    """Return the gateway's id that a payment goes on with; never another payment's.
+
+    The charge that was paid counts before the one that was registered: its money must not settle a
+    second order. The id of a charge that came to nothing only fills an empty place, since queries
+    and repeated registrations go on naming the known one.
+    """
+    known, reported = facts.payment.gateway_ref, report.gateway_ref
+    if after is None or not reported or facts.is_ref_taken:
+        return known
+    return reported if after is PaymentStatus.SUCCEEDED else known or reported
 
 
-def _refunds(payment: Payment, decision: Decision) -> tuple[Refund, ...]:
-    if decision.verdict is not Verdict.DUPLICATED:
-        return ()
-    return (
-        Refund(
-            refund_id=refund_id(payment.payment_id),
-            payment_id=payment.payment_id,
-            order_id=payment.order_id,
-            gateway=payment.gateway,
-            amount=payment.amount,
-            currency=payment.currency,
-            status=RefundStatus.HELD,
-            reason=RefundReason(decision.reason),
-            rule=HELD_BY_RULE,
-        ),
+def _order_after(order: Order, payment: Payment, decision: Decision, n_events: int) -> Order:
+    status, settled_by = order.status, order.settled_by
+    if decision.verdict is Verdict.SETTLED:
+        status, settled_by = move_order(status, OrderStatus.PAID), payment.payment_id
+    return Order(
+        order_id=order.order_id,
+        status=status,
+        amount=order.amount,
+        currency=order.currency,
+        settled_by=settled_by,
+        version=order.version + n_events,
     )
 
 
-def _event_types(decision: Decision, refunds: tuple[Refund, ...]) -> tuple[EventType, ...]:
-    event_type = _EVENT_OF.get(decision.verdict)
-    if event_type is None:
-        return ()
-    return (event_type, *(EventType.REFUND_HELD for _ in refunds))
-
-
-def _event_data(
+def _payment_event(
     facts: Facts, payment: Payment, report: GatewayReport, decision: Decision, occasion: Occasion
-) -> dict[str, Any]:
-    if decision.verdict not in {Verdict.SETTLED, Verdict.DUPLICATED}:
-        data: dict[str, Any] = {"reason": decision.reason}
-        if decision.verdict in {Verdict.UNRESOLVED, Verdict.MISMATCHED}:
-            data["last_answer"] = report.outcome.value
-        return data
-    data = {
-        "gateway_ref": payment.gateway_ref,
-        "amount": payment.amount,
-        "currency": payment.currency,
-        "paid_at": format_time(report.paid_at or occasion.now),
-        "settled_at": format_time(occasion.now),
-        "source": occasion.source.value,
-    }
-    if decision.verdict is Verdict.DUPLICATED:
-        data["settled_by"] = facts.order.settled_by
-    return data
-
-
-def _event(  # noqa: PLR0913 - the parts of one event, all known to the caller alone
-    event_type: EventType,
-    version: int,
-    payment: Payment,
-    refunds: tuple[Refund, ...],
-    data: Mapping[str, Any],
-    occasion: Occasion,
-    facts: Facts,
 ) -> Event:
-    about = payment.payment_id
-    if event_type is EventType.PAYMENT_SUCCEEDED:
-        about = payment.order_id
-    elif event_type is EventType.REFUND_HELD:
-        about = refunds[0].refund_id
-        data = _refund_data(refunds[0])
-    common = {
+    verdict = decision.verdict
+    data = _event_data(payment, facts.order.version + 1)
+    if payment.status is PaymentStatus.SUCCEEDED:
+        data |= _success_data(payment, report, occasion)
+    else:
+        data["reason"] = decision.reason
+    if verdict is Verdict.DUPLICATED:
+        data["settled_by"] = facts.order.settled_by
+    elif verdict is Verdict.UNRESOLVED or verdict is Verdict.MISMATCHED:
+        data["last_answer"] = report.outcome
+    about = payment.order_id if verdict is Verdict.SETTLED else payment.payment_id
+    return make_event(
+        _EVENT_OF[verdict], about, payment.order_id, occasion.now, data, payment.traceparent
+    )
+
+
+def _event_data(payment: Payment, version: int) -> dict[str, Any]:
+    return {
         "payment_id": payment.payment_id,
         "order_id": payment.order_id,
         "gateway": payment.gateway,
         "order_version": version,
     }
-    return make_event(
-        event_type,
-        about,
-        payment.order_id,
-        occasion.now,
-        {**common, **data},
-        facts.payment.traceparent,
+
+
+def _success_data(payment: Payment, report: GatewayReport, occasion: Occasion) -> dict[str, Any]:
+    return {
+        "gateway_ref": payment.gateway_ref,
+        "amount": payment.amount,
+        "currency": payment.currency,
+        "paid_at": format_time(_paid_at(report, occasion)),
+        "settled_at": format_time(occasion.now),
+        "source": occasion.source,
+    }
+
+
+def _paid_at(report: GatewayReport, occasion: Occasion) -> datetime:
+    return report.paid_at or occasion.now
+
+
+def _refund(payment: Payment, reason: RefundReason) -> Refund:
+    return Refund(
+        refund_id=refund_id(payment.payment_id),
+        payment_id=payment.payment_id,
+        order_id=payment.order_id,
+        gateway=payment.gateway,
+        amount=payment.amount,
+        currency=payment.currency,
+        status=RefundStatus.HELD,
+        reason=reason,
+        rule=HELD_BY_RULE,
     )
 
 
-def _refund_data(refund: Refund) -> dict[str, Any]:
-    return {
+def _refund_event(refund: Refund, payment: Payment, version: int, now: datetime) -> Event:
+    data = _event_data(payment, version) | {
         "refund_id": refund.refund_id,
         "amount": refund.amount,
         "currency": refund.currency,
         "reason": refund.rule,
     }
+    return make_event(
+        EventType.REFUND_HELD, refund.refund_id, refund.order_id, now, data, payment.traceparent
+    )
 
 
 def _entry(facts: Facts, report: GatewayReport, decision: Decision, occasion: Occasion) -> Entry:
     detail: dict[str, Any] = {
         "reason": decision.reason,
-        "source": occasion.source.value,
-        "answer": report.outcome.value,
-        "order_was": facts.order.status.value,
-        "payment_was": facts.payment.status.value,
+        "source": occasion.source,
+        "answer": report.outcome,
+        "order_was": facts.order.status,
+        "payment_was": facts.payment.status,
     }
     if report.outcome is Outcome.SUCCEEDED:
-        detail |= {"amount": report.amount, "currency": report.currency}
+        detail["amount"], detail["currency"] = report.amount, report.currency
+    if facts.is_ref_taken:
+        detail["gateway_ref"], detail["ref_owner"] = report.gateway_ref, facts.ref_owner
     if occasion.polls:
-        detail["polls"] = [list(poll) for poll in occasion.polls]
+        detail["polls"] = occasion.polls
     return Entry(
         facts.payment.order_id,
         facts.payment.payment_id,

@@ -1,7 +1,7 @@
 """Many reports at once: each decision sees what the ones before it changed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from payonce.domain.decide import Facts, Verdict, decide
 from payonce.domain.effects import Effects, Occasion, work_out
@@ -34,12 +34,7 @@ def judge(hearings: Sequence[Hearing], locked: Mapping[str, Facts]) -> list[Effe
             continue
         payment = payments[hearing.payment_id]
         ref = (payment.gateway, hearing.report.gateway_ref or "")
-        current = replace(
-            facts,
-            order=orders[payment.order_id],
-            payment=payment,
-            ref_owner=owners.get(ref, facts.ref_owner),
-        )
+        current = Facts(orders[payment.order_id], payment, owners.get(ref, facts.ref_owner))
         effects = _judge_one(current, hearing)
         orders[payment.order_id] = effects.order
         payments[hearing.payment_id] = effects.payment
