@@ -3,19 +3,38 @@
 import argparse
 import os
 
-from payonce.bootstrap import check
-from payonce.cli.printing import print_json
+from payonce.bootstrap import CheckResult, check
+from payonce.cli.printing import print_json, shown
 from payonce.settings import load_settings
+
+_VARIABLES = {
+    "postgresql": "PAYONCE_POSTGRES_DSN",
+    "rabbitmq": "PAYONCE_AMQP_URL",
+    "redis": "PAYONCE_REDIS_URL",
+}
 
 
 async def execute(arguments: argparse.Namespace) -> int:
     """Check configuration and servers; 1 where something is wrong."""
     settings = load_settings(os.environ)
     results = await check(settings, online=arguments.online)
-    rows = [{"name": one.name, "ok": one.ok, "detail": one.detail} for one in results]
     if arguments.json:
-        print_json(rows)
+        print_json({"name": one.name, "ok": one.ok, "detail": one.detail} for one in results)
     else:
-        for one in results:
-            print(f"{'ok    ' if one.ok else 'WRONG '} {one.name:<20} {one.detail}")
+        _print(results)
     return 0 if all(one.ok for one in results) else 1
+
+
+def _print(results: list[CheckResult]) -> None:
+    width = max(len(one.name) for one in results)
+    for one in results:
+        detail = "" if one.ok else shown(_told(one))
+        print(f"{'ok   ' if one.ok else 'WRONG'}  {one.name:<{width}}  {detail}".rstrip())
+
+
+def _told(result: CheckResult) -> str:
+    """Return what is wrong, and what to do where a server is away."""
+    detail = result.detail.removeprefix(f"{result.name} is ")
+    if detail.startswith("unavailable") and result.name in _VARIABLES:
+        return f"{detail}; start it, or set {_VARIABLES[result.name]}"
+    return detail

@@ -1,46 +1,77 @@
 """payonce parked list, payonce parked replay."""
 
 import argparse
+import json
 import os
 import sys
 from typing import Any
 
+from payonce.adapters.rabbitmq.parked import Parked
 from payonce.bootstrap import ParkedQueue, open_parked
 from payonce.cli.printing import print_json, print_table
+from payonce.cli.reading import check_declared, check_limit
 from payonce.domain.errors import InvalidField
+from payonce.domain.times import format_time, from_ms
 from payonce.settings import load_settings
+
+_COLUMNS = ("message_id", "parked_at", "from", "reason", "body")
 
 
 async def execute(arguments: argparse.Namespace) -> int:
     """List or replay messages that were put aside."""
-    async with open_parked(load_settings(os.environ), arguments.service) as parked:
+    if arguments.action == "list":
+        check_limit(arguments.limit)
+    elif bool(arguments.ids) == arguments.all:
+        problem = "names messages and --all" if arguments.all else "names no message"
+        raise InvalidField("parked replay", problem, "MESSAGE_ID ..., or --all")
+    settings = load_settings(os.environ)
+    if arguments.service is None:
+        await check_declared(settings)
+    async with open_parked(settings, arguments.service) as parked:
         if arguments.action == "list":
             return await _list(parked, arguments)
         return await _replay(parked, arguments)
 
 
 async def _list(parked: ParkedQueue, arguments: argparse.Namespace) -> int:
-    rows: list[dict[str, Any]] = [
-        {
-            "message_id": one.message_id,
-            "from": one.came_from,
-            "reason": one.reason,
-            "body": one.body.decode(errors="replace"),
-        }
-        for one in await parked.list(arguments.limit)
-    ]
+    rows = [_row(one) for one in await parked.list(arguments.limit)]
     if arguments.json:
         print_json(rows)
     else:
-        print_table(rows, ("message_id", "from", "reason", "body"), "nothing is parked")
+        table = [{**row, "body": _gist(row["body"])} for row in rows]
+        print_table(table, _COLUMNS, "nothing is parked")
+    if len(rows) == arguments.limit:
+        print("there may be more: --limit", file=sys.stderr)
     return 0
 
 
+def _row(one: Parked) -> dict[str, Any]:
+    at_ms = one.parked_at_ms
+    return {
+        "message_id": one.message_id,
+        "from": one.came_from,
+        "reason": one.reason,
+        "parked_at": None if at_ms is None else format_time(from_ms(at_ms)),
+        "body": one.body.decode(errors="replace"),
+    }
+
+
+def _gist(body: str) -> str:
+    """Return what a CloudEvent is about, without its envelope; any other body as it is."""
+    try:
+        event = json.loads(body)
+    except (ValueError, RecursionError):
+        return body
+    is_event = isinstance(event, dict) and "specversion" in event
+    return json.dumps(event.get("data"), ensure_ascii=False) if is_event else body
+
+
 async def _replay(parked: ParkedQueue, arguments: argparse.Namespace) -> int:
-    if bool(arguments.ids) == arguments.all:
-        raise InvalidField("parked replay", "says not what to replay", "MESSAGE_ID..., or --all")
     replayed = await parked.replay(None if arguments.all else arguments.ids)
     print(f"replayed {replayed.count}")
     for message_id, problem in replayed.left:
         print(f"left {message_id}: {problem}", file=sys.stderr)
-    return 1 if replayed.left else 0
+    absent = len(set(arguments.ids)) - replayed.count - len(replayed.left)
+    if absent > 0:
+        print(f"not parked: {absent} of {len(set(arguments.ids))}", file=sys.stderr)
+    return 1 if replayed.left or absent > 0 else 0

@@ -8,22 +8,33 @@ from uuid import uuid4
 
 from payonce.bootstrap import publish_initiated
 from payonce.cli.printing import print_json
+from payonce.cli.reading import check_declared
 from payonce.domain.errors import InvalidField
 from payonce.domain.messages import parse_initiated
 from payonce.settings import Settings, load_settings
 
 MOST_AT_ONCE = 100_000
+LEAST_RATE = 0.001
 
 
 async def execute(arguments: argparse.Namespace) -> int:
     """Publish payment.initiated and print what was published."""
+    _check_numbers(arguments.count, arguments.rate)
     settings = load_settings(os.environ)
-    if not 1 <= arguments.count <= MOST_AT_ONCE:
-        raise InvalidField("--count", f"{arguments.count} is out of range", f"1 to {MOST_AT_ONCE}")
     payments = [payment_of(arguments, settings) for _ in range(arguments.count)]
+    await check_declared(settings)
     await publish_initiated(settings, payments, arguments.rate)
     print_json(payments)
     return 0
+
+
+def _check_numbers(count: int, rate: float | None) -> None:
+    if not 1 <= count <= MOST_AT_ONCE:
+        raise InvalidField("--count", f"{count} is out of range", f"1 to {MOST_AT_ONCE}")
+    if rate is not None and not LEAST_RATE <= rate <= MOST_AT_ONCE:
+        raise InvalidField(
+            "--rate", f"{rate:g} is out of range", f"{LEAST_RATE} to {MOST_AT_ONCE} per second"
+        )
 
 
 def payment_of(arguments: argparse.Namespace, settings: Settings) -> dict[str, Any]:

@@ -1,17 +1,27 @@
 """Output that a person or a program reads."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from payonce.domain.money import Money
 
-def print_json(rows: Iterable[Mapping[str, Any]]) -> None:
+LONGEST_CELL = 80
+_STEERING = re.compile("[\x7f-\x9f]")
+
+Row = Mapping[str, Any]
+
+
+def print_json(rows: Iterable[Row]) -> None:
     """Print one JSON object a line."""
     for row in rows:
-        print(json.dumps(row, ensure_ascii=False, default=str))
+        text = json.dumps(row, ensure_ascii=False, default=str)
+        # JSON lets these stand as they are; a terminal would obey them.
+        print(_STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], nothing: str) -> None:
+def print_table(rows: Sequence[Row], columns: Sequence[str], nothing: str) -> None:
     """Print columns side by side; `nothing` where there are no rows."""
     if not rows:
         print(nothing)
@@ -24,10 +34,24 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], nothi
         )
 
 
+def money_of(row: Row) -> str:
+    """Return a row's amount and currency as people write them; "-" where there is no amount."""
+    if row.get("amount") is None or row.get("currency") is None:
+        return "-"
+    return str(Money(row["amount"], row["currency"]))
+
+
+def shown(text: str) -> str:
+    """Return text that moves no cursor and colours nothing, whoever wrote it."""
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    text = shown(str(value))
+    return text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 3]}..."

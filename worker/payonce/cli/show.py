@@ -1,15 +1,15 @@
 """payonce show."""
 
 import argparse
-import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import Any
 
-from payonce.bootstrap import open_reader
-from payonce.cli.printing import print_json, print_table
+from payonce.cli.printing import money_of, print_json, print_table, shown
+from payonce.cli.reading import open_stories
 from payonce.domain.ids import check_id
-from payonce.domain.money import Money
-from payonce.settings import load_settings
+from payonce.domain.times import format_time, from_ms
 
 View = Mapping[str, Any]
 
@@ -19,13 +19,13 @@ _REFUND_COLUMNS = ("refund_id", "payment_id", "money", "status", "rule")
 
 async def execute(arguments: argparse.Namespace) -> int:
     """Tell the story of an order, named by its own id or by one of its payments."""
-    wanted = check_id(arguments.id, "id")
-    async with open_reader(load_settings(os.environ)) as reader:
+    wanted = check_id(arguments.id, "ORDER|PAYMENT")
+    async with open_stories() as reader:
         order = await reader.order(wanted)
         if order is None and (payment := await reader.payment(wanted)) is not None:
             order = await reader.order(payment["order_id"])
     if order is None:
-        print(f"no order or payment {wanted} is known")
+        print(f"payonce: no order or payment {wanted} is known", file=sys.stderr)
         return 1
     if arguments.json:
         print_json([order])
@@ -35,32 +35,42 @@ async def execute(arguments: argparse.Namespace) -> int:
 
 
 def _print_story(order: View) -> None:
-    acknowledged = ", acknowledged" if order["acknowledged"] else ""
-    settled = f", settled by {order['settled_by']}" if order["settled_by"] else ""
-    print(f"order {order['order_id']}: {order['status']} {_money(order)}{settled}{acknowledged}\n")
-    payments = [{**one, "money": _money(one), "flags": _flags(one)} for one in order["payments"]]
+    acknowledged = ", acknowledged" if order["acknowledged"] else ", not acknowledged"
+    settled = f", settled by {order['settled_by']}{acknowledged}" if order["settled_by"] else ""
+    print(f"order {order['order_id']}: {order['status']} {money_of(order)}{settled}\n")
+    payments = [{**one, "money": money_of(one), "flags": _flags(one)} for one in order["payments"]]
     print_table(payments, _PAYMENT_COLUMNS, "no payments")
     if order["refunds"]:
         print()
-        refunds = [{**one, "money": _money(one)} for one in order["refunds"]]
+        refunds = [{**one, "money": money_of(one)} for one in order["refunds"]]
         print_table(refunds, _REFUND_COLUMNS, "no refunds")
     print()
-    for line in order["timeline"]:
-        _print_entry(line)
+    _print_timeline(order["timeline"])
 
 
-def _print_entry(entry: View) -> None:
-    detail = dict(entry["detail"])
-    polls = detail.pop("polls", [])
-    facts = "  ".join(f"{name}={value}" for name, value in detail.items() if value is not None)
-    print(f"{entry['at']}  {entry['kind']:<20} {entry['payment_id'] or '':<20} {facts}".rstrip())
-    if polls:
-        steps = ", ".join(f"{step}: {outcome}" for step, _, outcome in polls)
-        print(f"{'':<26}polls {steps}")
+def _print_timeline(timeline: list[View]) -> None:
+    lines = sorted((line for entry in timeline for line in _lines(entry)), key=itemgetter(0))
+    kinds = max((len(kind) for _, kind, _, _ in lines), default=0)
+    ids = max((len(who) for _, _, who, _ in lines), default=0)
+    for at, kind, who, facts in lines:
+        print(f"{at}  {kind:<{kinds}}  {who:<{ids}}  {facts}".rstrip())
 
 
-def _money(row: View) -> str:
-    return "-" if row["amount"] is None else str(Money(row["amount"], row["currency"]))
+def _lines(entry: View) -> Iterator[tuple[str, str, str, str]]:
+    """Yield (time, kind, payment, facts) of the polls that led to an entry, and of the entry."""
+    detail, who = entry["detail"], entry["payment_id"] or ""
+    for step, at_ms, outcome in detail.get("polls", []):
+        yield format_time(from_ms(at_ms)), f"poll {step}", who, outcome
+    yield entry["at"], entry["kind"], who, "  ".join(_facts(detail))
+
+
+def _facts(detail: View) -> Iterator[str]:
+    """Yield what a line of the timeline tells, money first, as people read it."""
+    if detail.get("currency") is not None:
+        yield money_of(detail)
+    for name, value in detail.items():
+        if name not in {"amount", "currency", "polls"} and value is not None:
+            yield shown(f"{name}={value}")
 
 
 def _flags(payment: View) -> str:

@@ -26,10 +26,8 @@ _COLOURS = {
     "odd": _YELLOW,
 }
 _LEGEND = (
-    f"{_DIM}3s 10s 30s: the wait it is in · paid: settled and told · booked: acknowledged by the"
-    f" order service{_OFF}",
-    f"{_DIM}double: paid twice, its refund is held · odd: another amount than asked, waits for a"
-    f" person{_OFF}",
+    "3s 10s 30s: the wait it is in · paid: settled and told · booked: acknowledged by the order",
+    "service · double: paid twice, its refund is held · odd: another amount than asked, a person's",
 )
 _CLEAR = "\x1b[H\x1b[2J"
 PLAIN_EVERY_S = 5.0
@@ -57,7 +55,8 @@ class Board:
             mine = [plan for plan in plans if plan.story is story]
             cells = "  ".join(_order_cell(plan, orders, queries) for plan in mine)
             lines.append(f"{story.name:<28}{cells}")
-        print("\n".join([*lines, "", *_LEGEND, "", *self._notes]), flush=True)
+        legend = [f"{_DIM}{line}{_OFF}" for line in _LEGEND]
+        print("\n".join([*lines, "", *legend, "", *self._notes]), flush=True)
 
     def note(self, text: str) -> None:
         """Tell something that happened, with its time; it stays below the table."""
