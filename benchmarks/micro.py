@@ -59,7 +59,14 @@ async def _run(bench: Bench) -> list[Result]:
 def _operations(world: World) -> list[tuple[str, Operation]]:
     gateway = world.gateways["mock"]
     registrations: Batcher[Registration, Registered] = Batcher(Registrar(world.database).register)
-    settler = Settler(Ledger(world.database), _Silent(world), world.cache, world.clock, world.meter)
+    settler = Settler(
+        Ledger(world.database),
+        _Silent(world),
+        world.broker.timer,
+        world.cache,
+        world.clock,
+        world.meter,
+    )
     return [
         ("gateway query", lambda name: gateway.query(ChargeRef(name))),
         ("redis seen", lambda name: world.cache.seen(name, 0, 0)),

@@ -16,9 +16,8 @@ from payonce.adapters.codec import (
     decode_cloudevent,
     decode_inbound,
     decode_poll,
-    encode_close,
+    encode_due,
     encode_event,
-    encode_poll,
 )
 from payonce.domain.errors import InvalidField
 from payonce.domain.events import EventType, make_event
@@ -51,12 +50,12 @@ times_ms = st.integers(0, 2**53)
 )
 def test_poll_survives_the_bus(message: PollDue) -> None:
     """What is sent as a poll is received as the same poll."""
-    assert message == decode_poll(encode_poll(message))
+    assert message == decode_poll(encode_due(message))
 
 
 def test_close_survives_the_bus() -> None:
     """What is sent as a close is received as the same close."""
-    assert CLOSE == decode_close(encode_close(CLOSE))
+    assert CLOSE == decode_close(encode_due(CLOSE))
 
 
 def test_poll_of_a_later_version_is_understood() -> None:

@@ -67,6 +67,11 @@ def settings_for(base_url: str, **changed: Any) -> GatewaySettings:
         can_close=True,
         timeout_s=TIMEOUT_S,
         max_in_flight=50,
+        rate_per_s=0,
+        can_refund=True,
+        refund_auto=True,
+        refund_max_per_hour=None,
+        refund_key_window=timedelta(hours=24),
         terms=terms,
     )
     return replace(settings, **changed)

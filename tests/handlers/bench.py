@@ -23,6 +23,7 @@ from payonce.ports.store import Registration
 from payonce.relay import Relay
 from payonce.sweeper import Sweeper
 from tests.handlers.fakes import (
+    FakeCallbacks,
     FakeClock,
     FakeGateway,
     FakeMeter,
@@ -50,10 +51,13 @@ class Bench:
         self.gateways: dict[str, Gateway] = {"mock": self.gateway}
         bus, clock, meter, store = self.bus, self.clock, self.meter, self.store
         self.announcer = Announcer(bus, store, clock, meter)
-        self.settler = Settler(store, self.announcer, self.cache, clock, meter)
-        self.register = Register(store, bus, self.gateways, clock, meter)
+        self.settler = Settler(store, self.announcer, bus, self.cache, clock, meter)
+        self.callbacks = FakeCallbacks()
+        self.register = Register(
+            store, bus, self.gateways, self.callbacks, clock, meter, supersede=True
+        )
         self.poll = Poll(store, self.settler, bus, self.cache, self.gateways, clock, meter)
-        self.close = Close(self.settler, bus, self.gateways, clock)
+        self.close = Close(self.settler, store, bus, self.gateways, clock)
         self.cancel = Cancel(store, bus, clock)
         self.acknowledge = Acknowledge(store, clock)
         self.relay = Relay(store, self.announcer, clock)

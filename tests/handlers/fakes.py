@@ -19,7 +19,7 @@ from payonce.adapters.rabbitmq.topology import (
 from payonce.domain.errors import Unavailable
 from payonce.domain.events import Event
 from payonce.domain.ladder import Ladder
-from payonce.domain.messages import CloseDue, PollDue
+from payonce.domain.messages import CloseDue, PollDue, RefundDue
 from payonce.domain.report import GatewayReport, Outcome
 from payonce.domain.watch import Terms
 from payonce.handlers.close import CLOSE_WAITS_MS
@@ -57,6 +57,7 @@ STORE_CALLS = frozenset(
         "watch_states",
         "record_steps",
         "revive",
+        "end_closing",
         "acknowledge",
         "cancel",
         "delete_events",
@@ -131,9 +132,9 @@ class WatchedStore(FakeStore):
 
 
 def _watched(journal: Journal, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-    async def watched(*arguments: Any) -> Any:
+    async def watched(*arguments: Any, **named: Any) -> Any:
         journal.enter(name)
-        result = await call(*arguments)
+        result = await call(*arguments, **named)
         journal.leave(name)
         return result
 
@@ -144,11 +145,16 @@ class WatchedBus(MemoryBus):
     """The bus in memory; what it confirmed is kept, each wait with its message."""
 
     def __init__(self, clock: FakeClock, journal: Journal) -> None:
-        waits = {WorkQueue.POLL: TERMS.ladder.waits_ms, WorkQueue.CLOSE: CLOSE_WAITS_MS}
+        waits = {
+            WorkQueue.POLL: TERMS.ladder.waits_ms,
+            WorkQueue.CLOSE: CLOSE_WAITS_MS,
+            WorkQueue.REFUND: (5_000, 30_000),
+        }
         super().__init__(clock, payonce_topology(waits))
         self._journal = journal
         self.polls: list[tuple[int, PollDue]] = []
         self.closes: list[tuple[int, CloseDue]] = []
+        self.refunds: list[tuple[int, RefundDue]] = []
         self.told: list[Event] = []
 
     async def poll_after(self, wait_ms: int, message: PollDue) -> None:
@@ -162,6 +168,12 @@ class WatchedBus(MemoryBus):
         self._journal.enter("close_after")
         await super().close_after(wait_ms, message)
         self.closes.append((wait_ms, message))
+
+    async def refund_after(self, wait_ms: int, message: RefundDue) -> None:
+        """See the port."""
+        self._journal.enter("refund_after")
+        await super().refund_after(wait_ms, message)
+        self.refunds.append((wait_ms, message))
 
     async def publish(self, event: Event) -> None:
         """See the port."""
@@ -177,6 +189,17 @@ class WatchedBus(MemoryBus):
     def stop_listening(self) -> None:
         """Unbind the foreign queue."""
         self._bindings = {one for one in self._bindings if one.queue != "books"}
+
+
+class FakeCallbacks:
+    """Writes down whose callbacks were taken up."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+
+    async def take_up(self, payment_id: str) -> None:
+        """See the port."""
+        self.taken.append(payment_id)
 
 
 class WatchedCache(MemoryCache):

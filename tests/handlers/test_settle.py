@@ -9,7 +9,7 @@ from payonce.domain.decide import Verdict
 from payonce.domain.errors import Unavailable
 from payonce.domain.judge import Hearing
 from payonce.domain.order import OrderStatus
-from payonce.domain.payment import PaymentStatus
+from payonce.domain.payment import Payment, PaymentStatus
 from payonce.domain.refund import RefundStatus
 from payonce.domain.report import Outcome
 from payonce.handlers.settle import Settler
@@ -26,11 +26,11 @@ class RefusingLedger:
     def __init__(self, store: FakeStore) -> None:
         self._store = store
 
-    async def settle(self, wanted: Sequence[Wanted], judge: Judge) -> None:
+    async def settle(self, wanted: Sequence[Wanted], judge: Judge) -> list[Payment]:
         """Judge all and write nothing, then judge and write one at a time."""
         judge({one.payment_id: self._store._facts(one) for one in wanted})
-        for one in wanted:
-            await self._store.settle([one], judge)
+        alone = [await self._store.settle([one], judge) for one in wanted]
+        return [sibling for each in alone for sibling in each]
 
 
 async def test_a_success_is_committed_then_remembered_then_told_then_forgotten(
@@ -79,8 +79,8 @@ async def test_one_payment_twice_in_a_batch_settles_once(bench: Bench) -> None:
     assert 2 == len(bench.told())
 
 
-async def test_a_second_success_is_a_duplicate_with_a_held_refund(bench: Bench) -> None:
-    """Two payments of one order in one batch: one wins, the other's money waits for a person."""
+async def test_a_second_success_is_a_duplicate_whose_refund_is_on_its_way(bench: Bench) -> None:
+    """Two payments of one order in one batch: one wins, the other's money goes back."""
     await bench.registered(registration("p1"), registration("p2"))
     first, second = await asyncio.gather(bench.heard(success("p1")), bench.heard(success("p2")))
     assert [Verdict.SETTLED, Verdict.DUPLICATED] == [
@@ -88,8 +88,9 @@ async def test_a_second_success_is_a_duplicate_with_a_held_refund(bench: Bench) 
         second.decision.verdict,
     ]
     [refund] = bench.store.refunds
-    assert ("p2", 100, RefundStatus.HELD) == (refund.payment_id, refund.amount, refund.status)
-    assert ["payment.duplicated", "payment.succeeded", "refund.held"] == sorted(bench.told())
+    assert ("p2", 100, RefundStatus.REQUESTED) == (refund.payment_id, refund.amount, refund.status)
+    assert ["payment.duplicated", "payment.succeeded"] == sorted(bench.told())
+    assert [refund.refund_id] == [message.refund_id for _, message in bench.bus.refunds]
     assert "p1" == bench.store.orders["o1"].settled_by
     assert bench.payment("p2").duplicate
 
@@ -98,7 +99,7 @@ async def test_payments_that_were_settled_alone_keep_their_effects(bench: Bench)
     """Where the ledger judges one payment at a time, a later one does not erase an earlier one."""
     await bench.registered(*(registration(f"p{n}", f"o{n}") for n in (1, 2, 3)))
     ledger = RefusingLedger(bench.store)
-    settler = Settler(ledger, bench.announcer, bench.cache, bench.clock, bench.meter)
+    settler = Settler(ledger, bench.announcer, bench.bus, bench.cache, bench.clock, bench.meter)
     effects = await asyncio.gather(*(settler.settle(success(f"p{n}")) for n in (1, 2, 3)))
     assert ["p1", "p2", "p3"] == [one.payment.payment_id for one in effects if one]
     assert {"o1", "o2", "o3"} == {event.order_id for event in bench.bus.told}
@@ -109,7 +110,7 @@ async def test_payments_that_were_settled_alone_are_written_once(bench: Bench) -
     """What an earlier transaction wrote is not written again by a later one."""
     await bench.registered(*(registration(f"p{n}", f"o{n}") for n in (1, 2, 3)))
     ledger = RefusingLedger(bench.store)
-    settler = Settler(ledger, bench.announcer, bench.cache, bench.clock, bench.meter)
+    settler = Settler(ledger, bench.announcer, bench.bus, bench.cache, bench.clock, bench.meter)
     await asyncio.gather(*(settler.settle(success(f"p{n}")) for n in (1, 2, 3)))
     assert ["p1", "p2", "p3"] == [entry.payment_id for entry in bench.store.entries]
 

@@ -10,9 +10,10 @@ from payonce.domain.effects import Effects, Entry
 from payonce.domain.events import Event, EventType
 from payonce.domain.ids import event_id
 from payonce.domain.messages import OrderAcknowledged, PaymentInitiated
-from payonce.domain.order import Order, OrderStatus
+from payonce.domain.order import Order, OrderStatus, closing_of
 from payonce.domain.payment import UNFINISHED, Payment, PaymentStatus
 from payonce.domain.refund import Refund, RefundStatus
+from payonce.domain.watch import CLOSE_AGAIN_AFTER
 from payonce.ports.store import (
     AcknowledgeOutcome,
     Backlog,
@@ -50,25 +51,48 @@ class FakeStore:
     payments: dict[str, Payment] = field(default_factory=dict)
     expires_given: dict[str, bool] = field(default_factory=dict)
     revive_at: dict[str, datetime | None] = field(default_factory=dict)
+    initiated_at: dict[str, datetime] = field(default_factory=dict)
     settled_at: dict[str, datetime] = field(default_factory=dict)
     acknowledged: set[str] = field(default_factory=set)
     refunds: list[Refund] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     outbox: dict[str, Waiting] = field(default_factory=dict)
 
-    async def register(self, wanted: Sequence[Registration]) -> list[Registered]:
+    async def register(
+        self, wanted: Sequence[Registration], *, supersede: bool = False
+    ) -> list[Registered]:
         """See the port."""
         results = [self._register(one) for one in wanted]
-        return [replace(one, order=self.orders[one.order.order_id]) for one in results]
+        fresh = dict.fromkeys(
+            one.order.order_id for one in results if one.outcome is RegisterOutcome.NEW
+        )
+        older = {order_id: self._supersede(order_id) for order_id in fresh if supersede}
+        return [self._registered(one, older) for one in results]
 
-    async def settle(self, wanted: Sequence[Wanted], judge: Judge) -> None:
+    async def settle(self, wanted: Sequence[Wanted], judge: Judge) -> list[Payment]:
         """See the port."""
         locked = {
             one.payment_id: self._facts(one) for one in wanted if one.payment_id in self.payments
         }
-        for effects in judge(locked):
-            if effects.decision.verdict is not Verdict.IGNORED:
-                self._apply(effects)
+        written = [one for one in judge(locked) if one.decision.verdict is not Verdict.IGNORED]
+        for effects in written:
+            self._apply(effects)
+        decided = {one.payment.payment_id for one in written}
+        return [
+            payment
+            for effects in written
+            if effects.settled_at
+            for payment in self._close_siblings(effects, decided)
+        ]
+
+    async def end_closing(self, payment_id: str, now: datetime) -> None:
+        """See the port."""
+        payment = self.payments[payment_id]
+        if payment.closing:
+            self.payments[payment_id] = replace(payment, closing=None)
+            self.entries.append(
+                Entry(payment.order_id, payment_id, now, "payment.close_refused", {})
+            )
 
     async def watch_states(self, payment_ids: Sequence[str]) -> list[WatchState | None]:
         """See the port."""
@@ -106,8 +130,12 @@ class FakeStore:
             self.entries.append(Entry(order_id, None, now, "order.cancelled", {}))
         if self.orders[order_id].status is not OrderStatus.CANCELLED:
             return []
-        own = (p for p in self.payments.values() if p.order_id == order_id)
-        return [payment for payment in own if payment.status in UNFINISHED]
+        own = [p for p in self.payments.values() if p.order_id == order_id]
+        return [
+            self._mark_closing(payment, "order-cancelled", now)
+            for payment in own
+            if payment.status in UNFINISHED
+        ]
 
     async def delete_events(self, event_ids: Sequence[str]) -> list[None]:
         """See the port."""
@@ -163,15 +191,52 @@ class FakeStore:
 
     def _insert(self, wanted: Registration) -> tuple[Payment, Order]:
         message = wanted.message
-        payment = _new_payment(message)
         order = self.orders[message.order_id]
+        payment = replace(_new_payment(message), closing=closing_of(order))
         if order.amount is None:
             order = replace(order, amount=message.amount, currency=message.currency)
         self.orders[order.order_id] = order
         self.payments[payment.payment_id] = payment
         self.expires_given[payment.payment_id] = message.expires_given
         self.revive_at[payment.payment_id] = wanted.revive_at
+        self.initiated_at[payment.payment_id] = message.initiated_at
         return payment, order
+
+    def _registered(self, one: Registered, older: dict[str, list[Payment]]) -> Registered:
+        payment = self.payments.get(one.payment.payment_id) if one.payment else None
+        superseded = older.pop(one.order.order_id, []) if one.outcome is RegisterOutcome.NEW else ()
+        order = self.orders[one.order.order_id]
+        return replace(one, order=order, payment=payment, superseded=tuple(superseded))
+
+    def _supersede(self, order_id: str) -> list[Payment]:
+        """Mark all pending payments of an open order but the newest."""
+        if self.orders[order_id].status is not OrderStatus.OPEN:
+            return []
+        pending = [
+            p
+            for p in self.payments.values()
+            if p.order_id == order_id and p.status in UNFINISHED and not (p.closing or p.mismatched)
+        ]
+        pending.sort(key=lambda p: (self.initiated_at[p.payment_id], p.payment_id))
+        return [self._mark_closing(p, "superseded", None) for p in pending[:-1]]
+
+    def _close_siblings(self, effects: Effects, decided: set[str]) -> list[Payment]:
+        return [
+            self._mark_closing(payment, "order-paid", effects.settled_at)
+            for payment in list(self.payments.values())
+            if payment.order_id == effects.order.order_id
+            and payment.status in UNFINISHED
+            and not payment.mismatched
+            and payment.payment_id not in decided
+        ]
+
+    def _mark_closing(self, payment: Payment, reason: str, now: datetime | None) -> Payment:
+        key = payment.payment_id
+        self.payments[key] = replace(payment, closing=reason)
+        revive_at = self.revive_at.get(key)
+        if now and revive_at:
+            self.revive_at[key] = min(revive_at, now + CLOSE_AGAIN_AFTER)
+        return self.payments[key]
 
     def _fill(self, payment: Payment, message: PaymentInitiated) -> Payment:
         key = payment.payment_id
@@ -214,7 +279,8 @@ class FakeStore:
         if payment.epoch != one.epoch or one.step <= payment.step:
             return False
         self.payments[one.payment_id] = replace(payment, step=one.step)
-        self.revive_at[one.payment_id] = one.revive_at
+        kept = self.revive_at[one.payment_id] if payment.closing else None
+        self.revive_at[one.payment_id] = min(kept, one.revive_at) if kept else one.revive_at
         return True
 
     def _acknowledge(self, message: OrderAcknowledged, now: datetime) -> AcknowledgeOutcome:

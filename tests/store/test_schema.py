@@ -115,8 +115,17 @@ async def settled(database: Database, postgres_store: Store) -> Database:
         registration("p4", "o2"),
     )
     await settle(postgres_store, success("p1", ref="g1"), success("p2"))
+    await database.fetch("UPDATE refunds SET status = 'HELD', rule = 'kill-switch'")
+    await database.fetch(
+        "INSERT INTO gateway_journal (gateway, at, kind) VALUES ('mock', now(), 'paused')"
+    )
     return database
 
+
+IDEMPOTENCY = (
+    "INSERT INTO idempotency_keys (key, request_hash, status, answer, leased_until, created_at)"
+    " VALUES "
+)
 
 REFUSED = {
     "orders_id_length": "INSERT INTO orders (order_id) VALUES (repeat('x', 65))",
@@ -146,6 +155,15 @@ REFUSED = {
     "payments_settled_succeeded": "UPDATE payments SET settled_at = now() WHERE payment_id = 'p4'",
     "payments_watch_counts": "UPDATE payments SET step = -1 WHERE payment_id = 'p4'",
     "payments_gateway_ref": "UPDATE payments SET gateway_ref = 'g3' WHERE payment_id = 'p4'",
+    "payments_closing_unfinished": "UPDATE payments SET closing = 'x' WHERE payment_id = 'p1'",
+    "payments_captured_range": "UPDATE payments SET captured_amount = 0, captured_currency = 'CNY'"
+    " WHERE payment_id = 'p4'",
+    "payments_captured_whole": "UPDATE payments SET captured_amount = 5 WHERE payment_id = 'p4'",
+    "payments_reversed_range": "UPDATE payments SET reversed_amount = -1 WHERE payment_id = 'p4'",
+    "payments_resolved_known": "UPDATE payments SET resolved_as = 'forgotten', resolved_by = 'a',"
+    " resolved_why = 'b', resolved_at = now() WHERE payment_id = 'p4'",
+    "payments_resolved_by_someone": "UPDATE payments SET resolved_as = 'kept'"
+    " WHERE payment_id = 'p4'",
     "payments_one_winner": "UPDATE payments SET duplicate = false WHERE payment_id = 'p2'",
     "payments_terms_fixed": "UPDATE payments SET amount = 7 WHERE payment_id = 'p4'",
     "payments_step": "UPDATE payments SET status = 'PENDING' WHERE payment_id = 'p2'",
@@ -160,6 +178,12 @@ REFUSED = {
     "refunds_amount_range": REFUND + "('r', 'p4', 'o2', 'mock', 0, 'CNY', 'REQUESTED', 'asked')",
     "refunds_attempts_count": "UPDATE refunds SET attempts = -1",
     "refunds_terms_fixed": "UPDATE refunds SET amount = 1",
+    "idempotency_keys_length": IDEMPOTENCY + "('', '', NULL, NULL, now(), now())",
+    "idempotency_keys_answer_whole": IDEMPOTENCY + "('k', '', 201, NULL, now(), now())",
+    "installation_single_check": "INSERT INTO installation VALUES (false, 'k')",
+    "gateways_paused_by_someone": "INSERT INTO gateways (gateway, paused_at) VALUES ('g', now())",
+    "gateways_openings_count": "INSERT INTO gateways (gateway, openings) VALUES ('g', -1)",
+    "gateway_journal_only_grows": "DELETE FROM gateway_journal",
     "timeline_only_grows": "DELETE FROM timeline",
     "timeline_is_not_emptied": "TRUNCATE timeline",
 }

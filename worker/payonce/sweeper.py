@@ -7,7 +7,7 @@ from datetime import timedelta
 import structlog
 
 from payonce.domain.ladder import UNRECORDED_STEPS
-from payonce.domain.messages import Mode, PollDue, poll_of
+from payonce.domain.messages import Mode, PollDue, close_of, poll_of
 from payonce.domain.payment import UNFINISHED, Payment
 from payonce.domain.times import to_ms
 from payonce.domain.watch import revive_after_revival
@@ -85,6 +85,8 @@ class Sweeper:
 
     async def _poll_now(self, payment: Payment) -> None:
         await self._timer.poll_after(0, revived_poll(payment, to_ms(self._clock.now())))
+        if payment.closing:
+            await self._timer.close_after(0, close_of(payment, payment.closing))
         del self._unsent[payment.payment_id]
         self._meter.payment_revived(payment.gateway)
 

@@ -9,7 +9,7 @@ import msgspec
 
 from payonce.domain.errors import InvalidField
 from payonce.domain.events import Event
-from payonce.domain.messages import CloseDue, PollDue
+from payonce.domain.messages import CloseDue, PollDue, RefundDue
 from payonce.domain.times import format_time
 
 JSON = "application/json"
@@ -26,6 +26,7 @@ _MISSING = re.compile(r"missing required field `([^`]+)`")
 _encoder = msgspec.json.Encoder()
 _poll_decoder = msgspec.json.Decoder(PollDue)
 _close_decoder = msgspec.json.Decoder(CloseDue)
+_refund_decoder = msgspec.json.Decoder(RefundDue)
 _any_decoder = msgspec.json.Decoder()
 
 Due = TypeVar("Due")
@@ -49,8 +50,8 @@ class CloudEvent:
     traceparent: str | None
 
 
-def encode_poll(message: PollDue) -> bytes:
-    """Return `message` as JSON."""
+def encode_due(message: PollDue | CloseDue | RefundDue) -> bytes:
+    """Return a message to ourselves as JSON."""
     return _encoder.encode(message)
 
 
@@ -63,14 +64,14 @@ def decode_poll(body: bytes) -> PollDue:
     return message
 
 
-def encode_close(message: CloseDue) -> bytes:
-    """Return `message` as JSON."""
-    return _encoder.encode(message)
-
-
 def decode_close(body: bytes) -> CloseDue:
     """Return the close in `body`, else raise InvalidField."""
     return _decode_due(_close_decoder, body)
+
+
+def decode_refund(body: bytes) -> RefundDue:
+    """Return the look at a refund in `body`, else raise InvalidField."""
+    return _decode_due(_refund_decoder, body)
 
 
 def encode_event(event: Event) -> bytes:

@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from payonce.adapters.codec import decode_close, decode_inbound, decode_poll
-from payonce.domain.messages import CloseDue, PollDue
+from payonce.adapters.codec import decode_close, decode_inbound, decode_poll, decode_refund
+from payonce.domain.messages import CloseDue, PollDue, RefundDue
 from payonce.ports.bus import Delivery, Fate, Receiver
 
 HandleData = Callable[[Mapping[str, Any], str | None], Awaitable[Fate]]
@@ -34,5 +34,14 @@ def take_closes(handle: Callable[[CloseDue], Awaitable[Fate]]) -> Receiver:
 
     async def receive(delivery: Delivery) -> Fate:
         return await handle(decode_close(delivery.body))
+
+    return receive
+
+
+def take_refunds(handle: Callable[[RefundDue], Awaitable[Fate]]) -> Receiver:
+    """Return the receiver of looks at refunds that are due."""
+
+    async def receive(delivery: Delivery) -> Fate:
+        return await handle(decode_refund(delivery.body))
 
     return receive

@@ -11,6 +11,7 @@ from payonce.adapters.metrics import Gauges
 from payonce.adapters.postgres.migrate import check_migrated
 from payonce.adapters.rabbitmq.topology import work_queue_name
 from payonce.bootstrap.checks import queue_depths_of, readiness
+from payonce.bootstrap.edge import routes_of
 from payonce.bootstrap.world import World, open_world
 from payonce.daemon import Daemon, Service, stop_on_signals
 from payonce.domain.errors import BadSettings, MigrationFailed, Unavailable
@@ -109,7 +110,9 @@ def _broker(world: World) -> Service:
 
 
 def _edge(world: World, prepared: "asyncio.Task[None]") -> Service:
-    edge = Edge(world.settings.http, readiness(world, prepared), world.meter.registry)
+    edge = Edge(
+        world.settings.http, readiness(world, prepared), world.meter.registry, routes_of(world)
+    )
     gauges = Gauges(world.meter.registry, world.overview(), queue_depths_of(world), world.clock)
 
     async def serve() -> None:

@@ -27,7 +27,11 @@ _TIDY_EVERY = timedelta(minutes=1)
 def waits_of(settings: Settings) -> dict[WorkQueue, tuple[int, ...]]:
     """Return the waits of every ladder in ms, by the queue that they lead to."""
     polls = {wait for one in settings.gateways.values() for wait in one.terms.ladder.waits_ms}
-    return {WorkQueue.POLL: tuple(sorted(polls)), WorkQueue.CLOSE: CLOSE_WAITS_MS}
+    return {
+        WorkQueue.POLL: tuple(sorted(polls)),
+        WorkQueue.CLOSE: CLOSE_WAITS_MS,
+        WorkQueue.REFUND: tuple(sorted(set(settings.refund.ladder.waits_ms))),
+    }
 
 
 def topology_of(settings: Settings) -> Topology:

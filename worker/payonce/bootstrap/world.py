@@ -33,8 +33,15 @@ from payonce.ports.bus import EventBus, Receiver, Timer, WorkQueue
 from payonce.ports.cache import Cache
 from payonce.ports.gateway import Gateways
 from payonce.relay import Relay
-from payonce.settings import Settings
+from payonce.settings import SecondPayment, Settings
 from payonce.sweeper import Sweeper
+
+
+class NoCallbacks:
+    """Takes up nothing."""
+
+    async def take_up(self, payment_id: str) -> None:
+        """Do nothing."""
 
 
 class Consuming(Protocol):
@@ -126,8 +133,16 @@ class World:
     def receivers(self) -> dict[WorkQueue, Receiver]:
         """Return what takes the deliveries of each work queue."""
         timer, clock, meter = self.broker.timer, self.clock, self.meter
-        settler = Settler(Ledger(self.database), self.announcer(), self.cache, clock, meter)
-        register = Register(Registrar(self.database), timer, self.gateways, clock, meter)
+        settler = Settler(Ledger(self.database), self.announcer(), timer, self.cache, clock, meter)
+        register = Register(
+            Registrar(self.database),
+            timer,
+            self.gateways,
+            NoCallbacks(),
+            clock,
+            meter,
+            supersede=self.settings.on_second_payment is not SecondPayment.ALLOW,
+        )
         watches = Watches(self.database)
         poll = Poll(watches, settler, timer, self.cache, self.gateways, clock, meter)
         orders = Orders(self.database)
@@ -140,7 +155,9 @@ class World:
                 "order.cancelled", Cancel(orders, timer, clock).handle
             ),
             WorkQueue.POLL: take_polls(poll.handle),
-            WorkQueue.CLOSE: take_closes(Close(settler, timer, self.gateways, clock).handle),
+            WorkQueue.CLOSE: take_closes(
+                Close(settler, watches, timer, self.gateways, clock).handle
+            ),
         }
 
 

@@ -18,6 +18,7 @@ class Verdict(StrEnum):
     FAILED = "failed"
     CLOSED = "closed"
     UNRESOLVED = "unresolved"
+    REVERSED = "reversed"
     IGNORED = "ignored"
 
 
@@ -67,7 +68,7 @@ def _on_success(facts: Facts, report: GatewayReport) -> Decision:
     if payment.mismatched:
         return Decision(Verdict.IGNORED, "waits-for-a-person")
     if payment.status is PaymentStatus.SUCCEEDED:
-        return Decision(Verdict.IGNORED, "already-succeeded")
+        return _on_repeated_success(payment, report)
     mismatch = find_mismatch(facts, report)
     if mismatch is not None:
         return Decision(Verdict.MISMATCHED, mismatch)
@@ -78,6 +79,13 @@ def _on_success(facts: Facts, report: GatewayReport) -> Decision:
             return Decision(Verdict.DUPLICATED, RefundReason.ORDER_PAID)
         case OrderStatus.CANCELLED:
             return Decision(Verdict.DUPLICATED, RefundReason.ORDER_CANCELLED)
+
+
+def _on_repeated_success(payment: Payment, report: GatewayReport) -> Decision:
+    """Look for money that the gateway gave back on its own; a duplicate's is given back by us."""
+    if not payment.duplicate and report.refunded > payment.reversed_amount:
+        return Decision(Verdict.REVERSED, "refunded-outside")
+    return Decision(Verdict.IGNORED, "already-succeeded")
 
 
 def find_mismatch(facts: Facts, report: GatewayReport) -> MismatchReason | None:

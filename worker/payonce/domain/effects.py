@@ -8,6 +8,7 @@ from typing import Any
 from payonce.domain.decide import Decision, Facts, Verdict
 from payonce.domain.events import Event, EventType, make_event
 from payonce.domain.ids import refund_id
+from payonce.domain.money import Money
 from payonce.domain.order import Order, OrderStatus
 from payonce.domain.order import move as move_order
 from payonce.domain.payment import MismatchReason, Payment, PaymentStatus
@@ -16,8 +17,6 @@ from payonce.domain.refund import Refund, RefundReason, RefundStatus
 from payonce.domain.report import GatewayReport, Outcome, Source
 from payonce.domain.times import format_time
 from payonce.domain.watch import revive_after_answer
-
-HELD_BY_RULE = "refunds-not-automatic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,7 @@ class Effects:
     settled_at: datetime | None
     revive_at: datetime | None
     last_answer: str
+    captured: Money | None
     events: tuple[Event, ...]
     refunds: tuple[Refund, ...]
     entries: tuple[Entry, ...]
@@ -66,22 +66,23 @@ def work_out(
     if decision.verdict is not Verdict.IGNORED:
         events = (_payment_event(facts, payment, report, decision, occasion),)
     if decision.verdict is Verdict.DUPLICATED:
-        refund = _refund(payment, RefundReason(decision.reason))
-        refunds = (refund,)
-        events += (_refund_event(refund, payment, facts.order.version + 2, occasion.now),)
+        refunds = (_refund(payment, RefundReason(decision.reason)),)
     return Effects(
         decision=decision,
         order=_order_after(facts.order, payment, decision, len(events)),
         payment=payment,
-        paid_at=_paid_at(report, occasion) if payment.status is PaymentStatus.SUCCEEDED else None,
+        paid_at=_paid_at(report, occasion) if decision.verdict in SUCCESSES else None,
         settled_at=occasion.now if decision.verdict is Verdict.SETTLED else None,
         revive_at=revive_after_answer(payment, occasion.now),
         last_answer=report.outcome,
+        captured=_captured(report, decision),
         events=events,
         refunds=refunds,
         entries=(_entry(facts, report, decision, occasion),),
     )
 
+
+SUCCESSES = frozenset({Verdict.SETTLED, Verdict.DUPLICATED})
 
 _STATUS_AFTER = {
     Verdict.SETTLED: PaymentStatus.SUCCEEDED,
@@ -97,6 +98,7 @@ _EVENT_OF = {
     Verdict.FAILED: EventType.PAYMENT_FAILED,
     Verdict.CLOSED: EventType.PAYMENT_CLOSED,
     Verdict.UNRESOLVED: EventType.PAYMENT_UNRESOLVED,
+    Verdict.REVERSED: EventType.PAYMENT_REVERSED,
 }
 
 
@@ -124,6 +126,8 @@ def _payment_after(facts: Facts, report: GatewayReport, decision: Decision) -> P
         unresolved=verdict is Verdict.UNRESOLVED or (after is None and payment.unresolved),
         mismatched=mismatched,
         traceparent=payment.traceparent,
+        closing=payment.closing if after is None else None,
+        reversed_amount=report.refunded if verdict is Verdict.REVERSED else payment.reversed_amount,
     )
 
 
@@ -159,7 +163,9 @@ def _payment_event(
 ) -> Event:
     verdict = decision.verdict
     data = _event_data(payment, facts.order.version + 1)
-    if payment.status is PaymentStatus.SUCCEEDED:
+    if verdict is Verdict.REVERSED:
+        data |= {"amount": report.refunded, "currency": payment.currency}
+    elif payment.status is PaymentStatus.SUCCEEDED:
         data |= _success_data(payment, report, occasion)
     else:
         data["reason"] = decision.reason
@@ -193,6 +199,13 @@ def _success_data(payment: Payment, report: GatewayReport, occasion: Occasion) -
     }
 
 
+def _captured(report: GatewayReport, decision: Decision) -> Money | None:
+    """Return what the gateway took where that does not fit; it can only be given back like that."""
+    if decision.verdict is not Verdict.MISMATCHED or not report.amount or not report.currency:
+        return None
+    return Money(report.amount, report.currency)
+
+
 def _paid_at(report: GatewayReport, occasion: Occasion) -> datetime:
     return report.paid_at or occasion.now
 
@@ -205,21 +218,9 @@ def _refund(payment: Payment, reason: RefundReason) -> Refund:
         gateway=payment.gateway,
         amount=payment.amount,
         currency=payment.currency,
-        status=RefundStatus.HELD,
+        status=RefundStatus.REQUESTED,
         reason=reason,
-        rule=HELD_BY_RULE,
-    )
-
-
-def _refund_event(refund: Refund, payment: Payment, version: int, now: datetime) -> Event:
-    data = _event_data(payment, version) | {
-        "refund_id": refund.refund_id,
-        "amount": refund.amount,
-        "currency": refund.currency,
-        "reason": refund.rule,
-    }
-    return make_event(
-        EventType.REFUND_HELD, refund.refund_id, refund.order_id, now, data, payment.traceparent
+        rule=None,
     )
 
 

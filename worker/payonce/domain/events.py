@@ -12,13 +12,19 @@ from payonce.domain.ids import event_id
 class EventType(StrEnum):
     """The type of an event, which is its routing key too."""
 
+    PAYMENT_INITIATED = "payment.initiated"
     PAYMENT_SUCCEEDED = "payment.succeeded"
     PAYMENT_FAILED = "payment.failed"
     PAYMENT_CLOSED = "payment.closed"
     PAYMENT_DUPLICATED = "payment.duplicated"
     PAYMENT_UNRESOLVED = "payment.unresolved"
     PAYMENT_MISMATCHED = "payment.mismatched"
+    PAYMENT_REVERSED = "payment.reversed"
     REFUND_HELD = "refund.held"
+    REFUND_SUCCEEDED = "refund.succeeded"
+    REFUND_FAILED = "refund.failed"
+    REFUND_REJECTED = "refund.rejected"
+    REFUND_MANUAL = "refund.manual"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from payonce.domain.errors import InvalidField
 from payonce.domain.ids import check_id
 from payonce.domain.money import check_amount, check_currency
 from payonce.domain.payment import Payment
+from payonce.domain.refund import Refund
 from payonce.domain.times import parse_time, to_ms
 
 MAX_POLLS_CARRIED = 12
@@ -94,6 +95,18 @@ class CloseDue:
     attempt: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class RefundDue:
+    """See how a refund goes on; `step` counts its looks from 0, `due_ms` is ms since 1970."""
+
+    refund_id: str
+    payment_id: str
+    order_id: str
+    gateway: str
+    due_ms: int
+    step: int = 0
+
+
 def poll_of(payment: Payment, step: int, due_ms: int, mode: Mode = Mode.WATCH) -> PollDue:
     """Return the poll of a payment's row that is due at `due_ms`."""
     return PollDue(
@@ -108,6 +121,17 @@ def poll_of(payment: Payment, step: int, due_ms: int, mode: Mode = Mode.WATCH) -
         epoch=payment.epoch,
         gateway_ref=payment.gateway_ref,
         mode=mode,
+    )
+
+
+def refund_due(refund: Refund, due_ms: int) -> RefundDue:
+    """Return the first look at a refund."""
+    return RefundDue(
+        refund_id=refund.refund_id,
+        payment_id=refund.payment_id,
+        order_id=refund.order_id,
+        gateway=refund.gateway,
+        due_ms=due_ms,
     )
 
 

@@ -34,6 +34,11 @@ class Order:
     version: int
 
 
+def closing_of(order: Order) -> str | None:
+    """Return why a payment that comes to this order shall be closed; None: it need not be."""
+    return None if order.status is OrderStatus.OPEN else f"order-{order.status.lower()}"
+
+
 def move(before: OrderStatus, after: OrderStatus) -> OrderStatus:
     """Return `after` if the table holds the step, else raise IllegalTransition."""
     if (before, after) not in TRANSITIONS:

@@ -46,7 +46,11 @@ TRANSITIONS: frozenset[tuple[PaymentStatus, PaymentStatus]] = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """A payment's row, as locked for a decision."""
+    """A payment's row, as locked for a decision.
+
+    `closing` says why it shall be closed at its gateway; `reversed_amount` is what the gateway gave
+    back on its own.
+    """
 
     payment_id: str
     order_id: str
@@ -62,6 +66,8 @@ class Payment:
     unresolved: bool = False
     mismatched: MismatchReason | None = None
     traceparent: str | None = None
+    closing: str | None = None
+    reversed_amount: int = 0
 
 
 def move(before: PaymentStatus, after: PaymentStatus) -> PaymentStatus:

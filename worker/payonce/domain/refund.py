@@ -23,6 +23,7 @@ class RefundReason(StrEnum):
 
     ORDER_PAID = "order-paid"
     ORDER_CANCELLED = "order-cancelled"
+    ASKED = "asked"
 
 
 TRANSITIONS: frozenset[tuple[RefundStatus, RefundStatus]] = frozenset(
@@ -38,6 +39,9 @@ TRANSITIONS: frozenset[tuple[RefundStatus, RefundStatus]] = frozenset(
         (RefundStatus.SUBMITTED, RefundStatus.HELD),
         (RefundStatus.SUBMITTED, RefundStatus.MANUAL),
         (RefundStatus.SUCCEEDED, RefundStatus.FAILED),
+        # A person paid it back, or decided that it is not paid back.
+        (RefundStatus.MANUAL, RefundStatus.SUCCEEDED),
+        (RefundStatus.MANUAL, RefundStatus.REJECTED),
     }
 )
 

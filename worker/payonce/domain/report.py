@@ -33,6 +33,7 @@ class GatewayReport:
     """One answer about one payment, in minor units.
 
     `refunded` is what went back already; `retry_after_s` is how long the gateway asks to be spared.
+    `spared`: the gateway was not asked at all, because it is paused, failing or at its rate.
     """
 
     outcome: Outcome
@@ -43,6 +44,7 @@ class GatewayReport:
     refunded: int = 0
     reason: str = ""
     retry_after_s: float | None = None
+    spared: bool = False
 
     @property
     def is_definite(self) -> bool:

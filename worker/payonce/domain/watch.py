@@ -9,6 +9,8 @@ from payonce.domain.payment import UNFINISHED, Payment, PaymentStatus
 UNRESOLVED_EVERY = timedelta(hours=1)
 UNRESOLVED_FOR = timedelta(days=30)
 SECOND_LOOK_AFTER = timedelta(minutes=10)
+CLOSE_AGAIN_AFTER = timedelta(minutes=2)
+REFUND_AGAIN_AFTER = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ def revive_after_answer(payment: Payment, now: datetime) -> datetime | None:
 def revive_after_revival(payment: Payment, now: datetime, terms: Terms) -> datetime | None:
     """Return when a payment that the sweeper has just revived is looked at next; None: never."""
     if payment.status in UNFINISHED and not payment.unresolved:
-        return revive_after_step(now, payment.step, terms)
+        again = revive_after_step(now, payment.step, terms)
+        return min(again, now + CLOSE_AGAIN_AFTER) if payment.closing else again
     if payment.status in UNFINISHED:
         return _hourly(payment, now)
     last_look = payment.expires_at + terms.lateness

@@ -6,6 +6,8 @@ from http import HTTPStatus
 import structlog
 from aiohttp import web
 
+from payonce.domain.errors import InvalidField, Unavailable
+
 log = structlog.get_logger(__name__)
 
 PROBLEM = "application/problem+json"
@@ -14,6 +16,18 @@ _TYPES = {
     405: "method-not-allowed",
     413: "too-large",
 }
+
+
+class Refused(Exception):
+    """A request is answered with a problem document whose `type` ends in `name`."""
+
+    def __init__(self, status: int, name: str, detail: str, **more: object) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.name = name
+        self.detail = detail
+        self.more = more
+
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -35,6 +49,18 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     """Answer every error with a problem document; what is our fault is logged, not told."""
     try:
         return await handler(request)
+    except Refused as error:
+        answer = problem(error.status, error.name, error.detail, **error.more)
+        if error.status == HTTPStatus.UNAUTHORIZED:
+            answer.headers["WWW-Authenticate"] = "Bearer"
+        return answer
+    except InvalidField as error:
+        return problem(422, "invalid", str(error), field=error.field, allowed=error.allowed)
+    except Unavailable as error:
+        log.warning("request.postponed", path=request.path, reason=str(error))
+        answer = problem(503, "unavailable", f"{error.server} is away; try again")
+        answer.headers["Retry-After"] = "1"
+        return answer
     except web.HTTPException as error:
         name = _TYPES.get(error.status, "http-error")
         answer = problem(error.status, name, error.text or error.reason)

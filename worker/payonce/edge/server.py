@@ -1,7 +1,7 @@
 """The HTTP server."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import structlog
 from aiohttp import web
@@ -20,10 +20,14 @@ Check = Callable[[], Awaitable[str | None]]
 
 
 class Edge:
-    """Serves /healthz, /readyz and /metrics. `checks` return what is wrong, or None."""
+    """Serves /healthz, /readyz, /metrics and `routes`. `checks` return what is wrong, or None."""
 
     def __init__(
-        self, settings: HttpSettings, checks: Mapping[str, Check], registry: CollectorRegistry
+        self,
+        settings: HttpSettings,
+        checks: Mapping[str, Check],
+        registry: CollectorRegistry,
+        routes: Iterable[web.RouteDef] = (),
     ) -> None:
         self._settings = settings
         self._checks = checks
@@ -35,12 +39,16 @@ class Edge:
                 web.get("/healthz", self._healthz),
                 web.get("/readyz", self._readyz),
                 web.get("/metrics", self._metrics),
+                *routes,
             ]
         )
 
     async def run(self) -> None:
         """Serve until `drain`. Raises OSError where the port is taken."""
-        runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=CLOSE_WITHIN_S)
+        # Signatures are over the bytes that came: nothing is unpacked on the way.
+        runner = web.AppRunner(
+            self.app, access_log=None, shutdown_timeout=CLOSE_WITHIN_S, auto_decompress=False
+        )
         await runner.setup()
         try:
             site = web.TCPSite(runner, self._settings.host, self._settings.port)

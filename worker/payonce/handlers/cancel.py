@@ -21,5 +21,5 @@ class Cancel:
         """Cancel the order unless it is paid, and have its pending payments closed."""
         message = parse_cancelled(data)
         for payment in await self._orders.cancel(message.order_id, self._clock.now()):
-            await self._timer.close_after(0, close_of(payment, "order-cancelled"))
+            await self._timer.close_after(0, close_of(payment, payment.closing or ""))
         return DONE

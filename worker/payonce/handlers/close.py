@@ -10,16 +10,20 @@ from payonce.handlers.settle import Settler
 from payonce.ports.bus import DONE, Fate, Park, Timer
 from payonce.ports.clock import Clock
 from payonce.ports.gateway import ChargeRef, CloseAnswer, Gateway, Gateways
+from payonce.ports.store import Watches
 
 CLOSE_WAITS_MS = (3_000, 10_000, 30_000)
-"""Waits between tries; afterwards the payment's own watch goes on to its end."""
+"""Waits between tries; afterwards the sweeper begins anew, until the payment has ended."""
 
 
 class Close:
     """Takes an order to close a payment."""
 
-    def __init__(self, settler: Settler, timer: Timer, gateways: Gateways, clock: Clock) -> None:
+    def __init__(
+        self, settler: Settler, watches: Watches, timer: Timer, gateways: Gateways, clock: Clock
+    ) -> None:
         self._settler = settler
+        self._watches = watches
         self._timer = timer
         self._gateways = gateways
         self._clock = clock
@@ -35,7 +39,9 @@ class Close:
         if report.is_definite:
             occasion = Occasion(self._clock.now(), Source.CLOSE)
             await self._settler.settle(Hearing(message.payment_id, report, occasion))
-        elif answer is not CloseAnswer.CANNOT_CLOSE:
+        elif answer is CloseAnswer.CANNOT_CLOSE:
+            await self._watches.end_closing(message.payment_id, self._clock.now())
+        else:
             await self._try_again(message)
         return DONE
 

@@ -66,7 +66,9 @@ class Poll:
         # Before asking: a charge unknown before its deadline may be paid when the answer arrives.
         expired = self._now_ms() >= message.expires_ms
         report = await gateway.query(ChargeRef(message.payment_id, message.gateway_ref))
-        if report.is_definite or (expired and report.outcome is Outcome.NOT_FOUND):
+        if report.spared:
+            await self._put_off(message, gateway, report)
+        elif report.is_definite or (expired and report.outcome is Outcome.NOT_FOUND):
             await self._settle(message, report, Source.POLL, watch_ended=expired)
         elif message.mode is Mode.WATCH:
             await self._go_on(message, gateway, report, expired=expired)
@@ -98,8 +100,7 @@ class Poll:
         self, message: PollDue, gateway: Gateway, report: GatewayReport
     ) -> None:
         step = message.step + 1
-        spare_ms = int((report.retry_after_s or 0) * 1000)
-        wait_ms = gateway.terms.ladder.wait_covering_ms(step, spare_ms)
+        wait_ms = gateway.terms.ladder.wait_covering_ms(step, _spare_ms(report))
         now_ms = self._now_ms()
         polls = (*message.polls, (message.step, now_ms, report.outcome.value))
         following = replace(
@@ -107,13 +108,23 @@ class Poll:
         )
         await self._timer.poll_after(wait_ms, following)
 
+    async def _put_off(self, message: PollDue, gateway: Gateway, report: GatewayReport) -> None:
+        """Come back with the same step: a gateway that is spared costs its payments no step."""
+        wait_ms = gateway.terms.ladder.wait_covering_ms(message.step, _spare_ms(report))
+        later = replace(message, due_ms=self._now_ms() + wait_ms)
+        await self._timer.poll_after(wait_ms, later)
+        self._meter.poll_dropped(message.gateway, report.reason)
+
     async def _end_watch(self, message: PollDue, gateway: Gateway) -> None:
         """Close, since no watch will see this payment paid, and ask a last time."""
         charge = ChargeRef(message.payment_id, message.gateway_ref)
         if gateway.terms.can_close:
             await gateway.close(charge)
         report = await gateway.query(charge)
-        await self._settle(message, report, Source.CLOSE, watch_ended=True)
+        if report.spared:
+            await self._put_off(message, gateway, report)
+        else:
+            await self._settle(message, report, Source.CLOSE, watch_ended=True)
 
     async def _settle(
         self, message: PollDue, report: GatewayReport, source: Source, *, watch_ended: bool
@@ -134,6 +145,10 @@ class Poll:
 
     def _now_ms(self) -> int:
         return to_ms(self._clock.now())
+
+
+def _spare_ms(report: GatewayReport) -> int:
+    return int((report.retry_after_s or 0) * 1000)
 
 
 def _why_history(message: PollDue, state: WatchState | None) -> str:

@@ -1,17 +1,18 @@
 """A payment was initiated: write it down, start its watch."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from payonce.batching import Batcher
 from payonce.domain.messages import PaymentInitiated, close_of, parse_initiated, poll_of
-from payonce.domain.order import OrderStatus
 from payonce.domain.payment import UNFINISHED
 from payonce.domain.times import to_ms
 from payonce.domain.watch import revive_after_registration
 from payonce.ports.bus import DONE, Fate, Park, Timer
 from payonce.ports.clock import Clock
 from payonce.ports.gateway import Gateways
+from payonce.ports.inbox import Callbacks
 from payonce.ports.meter import Meter
 from payonce.ports.store import Registered, RegisterOutcome, Registrar, Registration
 
@@ -19,15 +20,26 @@ from payonce.ports.store import Registered, RegisterOutcome, Registrar, Registra
 class Register:
     """Takes `payment.initiated`."""
 
-    def __init__(
-        self, registrar: Registrar, timer: Timer, gateways: Gateways, clock: Clock, meter: Meter
+    def __init__(  # noqa: PLR0913 - registering starts everything that a payment needs
+        self,
+        registrar: Registrar,
+        timer: Timer,
+        gateways: Gateways,
+        callbacks: Callbacks,
+        clock: Clock,
+        meter: Meter,
+        *,
+        supersede: bool,
     ) -> None:
         self._timer = timer
         self._gateways = gateways
         self._clock = clock
         self._meter = meter
         self._watch_for = {name: gateway.terms.watch_for for name, gateway in gateways.items()}
-        self._batcher: Batcher[Registration, Registered] = Batcher(registrar.register)
+        self._callbacks = callbacks
+        self._batcher: Batcher[Registration, Registered] = Batcher(
+            partial(registrar.register, supersede=supersede)
+        )
 
     async def handle(self, data: Mapping[str, Any], traceparent: str | None) -> Fate:
         """Register the payment that `data` describes and start its watch.
@@ -56,6 +68,8 @@ class Register:
         wait_ms = self._gateways[payment.gateway].terms.ladder.wait_ms(0)
         due_ms = to_ms(self._clock.now()) + wait_ms
         await self._timer.poll_after(wait_ms, poll_of(payment, 0, due_ms))
-        if registered.order.status is not OrderStatus.OPEN:
-            reason = f"order-{registered.order.status.lower()}"
-            await self._timer.close_after(0, close_of(payment, reason))
+        for one in (payment, *registered.superseded):
+            if one.closing:
+                await self._timer.close_after(0, close_of(one, one.closing))
+        if registered.called_back:
+            await self._callbacks.take_up(payment.payment_id)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from payonce.domain.events import Event
-from payonce.domain.messages import CloseDue, PollDue
+from payonce.domain.messages import CloseDue, PollDue, RefundDue
 
 
 class WorkQueue(StrEnum):
@@ -67,6 +67,10 @@ class Timer(Protocol):
 
     async def close_after(self, wait_ms: int, message: CloseDue) -> None:
         """Deliver `message` to the close queue after `wait_ms` (0: at once)."""
+        ...
+
+    async def refund_after(self, wait_ms: int, message: RefundDue) -> None:
+        """Deliver `message` to the refund queue after `wait_ms` (0: at once)."""
         ...
 
 

@@ -72,10 +72,12 @@ class NewRefund:
 
 @dataclass(frozen=True, slots=True)
 class RefundReport:
-    """One answer about one refund."""
+    """One answer about one refund; `spared`: the gateway was not asked at all."""
 
     outcome: RefundOutcome
     reason: str = ""
+    retry_after_s: float | None = None
+    spared: bool = False
 
 
 class Gateway(Protocol):

@@ -35,21 +35,30 @@ class Registration:
 class Registered:
     """The payment and order as they stand now; on CONFLICT and REF_TAKEN `detail` says of what.
 
-    `payment` is None only on REF_TAKEN.
+    `payment` is None only on REF_TAKEN. `superseded` holds older payments of the order that shall
+    be closed; `called_back`: a callback of the payment came before it was registered;
+    `has_sibling`: its order has other pending payments.
     """
 
     outcome: RegisterOutcome
     payment: Payment | None
     order: Order
     detail: str = ""
+    superseded: tuple[Payment, ...] = ()
+    called_back: bool = False
+    has_sibling: bool = False
 
 
 class Registrar(Protocol):
     """Writes down payments that were initiated."""
 
-    async def register(self, wanted: Sequence[Registration]) -> list[Registered]:
+    async def register(
+        self, wanted: Sequence[Registration], *, supersede: bool = False
+    ) -> list[Registered]:
         """Lock the orders, insert the payments, in one transaction; one result for each, in order.
 
+        A payment of an order that is not open shall be closed; with `supersede` also the older of
+        two pending payments of one order, by (initiated_at, payment_id).
         The first payment of an order fixes its amount and currency. A repeat fills absent fields.
         The same payment_id twice in one call is a NEW and a SAME.
         """
@@ -71,8 +80,10 @@ Judge = Callable[[Mapping[str, Facts]], Sequence[Effects]]
 class Ledger(Protocol):
     """Where everything meets: lock, decide, apply."""
 
-    async def settle(self, wanted: Sequence[Wanted], judge: Judge) -> None:
+    async def settle(self, wanted: Sequence[Wanted], judge: Judge) -> list[Payment]:
         """Lock the payments and their orders (in order of order_id), call `judge`, write, commit.
+
+        Returns the other pending payments of orders that were settled: they shall be closed.
 
         Serialization failures and deadlocks are retried, `judge` is called again then; where a
         write of one payment keeps being refused, each is settled alone, `judge` seeing one at a
@@ -129,6 +140,10 @@ class Watches(Protocol):
 
         They are locked (those locked elsewhere are skipped); the pure `plan` says what is written.
         """
+        ...
+
+    async def end_closing(self, payment_id: str, now: datetime) -> None:
+        """Note that a gateway cannot close this payment: it is watched to its end."""
         ...
 
 

@@ -30,6 +30,7 @@ KINDS = ("http", "stripe", "wechatpay", "alipay", "paypal")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("json", "pretty")
 _LADDER = ["3s", "10s", "30s", "3m"]
+_REFUND_LADDER = ["5s", "30s", "3m", "10m", "1h"]
 
 
 class Table:
@@ -143,6 +144,7 @@ def _refund(table: Table) -> RefundSettings:
         two_people_above=table.get("two_people_above", values.limits, {}),
         max_per_order=table.get("max_per_order", count, 3),
         max_per_hour=table.get("max_per_hour", count, 100),
+        ladder=table.get("ladder", values.ladder, _REFUND_LADDER),
     )
     table.refuse_unknown()
     return settings
@@ -208,10 +210,20 @@ def _gateway(name: str, table: Table, poll: PollSettings, sweep: SweepSettings) 
         can_close=can_close,
         timeout_s=table.get("timeout_s", values.seconds(0.1, 60), 5),
         max_in_flight=table.get("max_in_flight", values.whole(1, 10_000), 200),
+        rate_per_s=table.get("rate_per_s", values.number(0, 100_000), 0),
+        can_refund=table.get("can_refund", values.flag, default=True),
+        refund_auto=table.get("refund_auto", values.flag, default=True),
+        refund_max_per_hour=table.get("refund_max_per_hour", _optional_count, ""),
+        refund_key_window=table.get("refund_key_window", values.duration, "24h"),
         terms=_terms(table, poll, sweep.grace, can_close=can_close),
     )
     table.refuse_unknown()
     return settings
+
+
+def _optional_count(key: str, value: object) -> int | None:
+    """Return a count; None where the key is empty or not there."""
+    return None if value == "" else values.whole(0, 1_000_000)(key, value)
 
 
 def _terms(table: Table, poll: PollSettings, grace: timedelta, *, can_close: bool) -> Terms:

@@ -64,13 +64,17 @@ class PollSettings:
 
 @dataclass(frozen=True, slots=True)
 class RefundSettings:
-    """The rules of refunds; amounts in minor units by currency."""
+    """The rules of refunds; amounts in minor units by currency.
+
+    `ladder`: waits between looks at a refund that is under way.
+    """
 
     auto: bool
     hold_above: Mapping[str, int]
     two_people_above: Mapping[str, int]
     max_per_order: int
     max_per_hour: int
+    ladder: Ladder
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,11 @@ class BrokerSettings:
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """One gateway; the first secret is sent, all of them are accepted."""
+    """One gateway; the first secret is sent, all of them are accepted.
+
+    `rate_per_s`: calls of all processes together, 0: no limit. `refund_max_per_hour`: 0 holds every
+    refund, None: no limit of its own. `refund_key_window`: how long it remembers a refund's id.
+    """
 
     name: str
     kind: str
@@ -118,6 +126,11 @@ class GatewaySettings:
     can_close: bool
     timeout_s: float
     max_in_flight: int
+    rate_per_s: float
+    can_refund: bool
+    refund_auto: bool
+    refund_max_per_hour: int | None
+    refund_key_window: timedelta
     terms: Terms
 
 

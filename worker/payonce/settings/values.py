@@ -89,6 +89,25 @@ def whole(low: int, high: int) -> Callable[[str, object], int]:
     return read
 
 
+def number(low: float, high: float) -> Callable[[str, object], float]:
+    """Return a reader of numbers from `low` to `high`."""
+
+    def read(key: str, value: object) -> float:
+        if isinstance(value, str) and re.fullmatch(r"\d{1,18}(\.\d{1,18})?", value):
+            value = float(value)
+        if (
+            not isinstance(value, int | float)
+            or isinstance(value, bool)
+            or not low <= value <= high
+        ):
+            raise BadSettings(
+                key, f"{_shown(value)} is not allowed", f"a number {low:g} to {high:g}"
+            )
+        return float(value)
+
+    return read
+
+
 def seconds(low: float, high: float) -> Callable[[str, object], float]:
     """Return a reader of seconds from `low` to `high`, as a number or a duration."""
 

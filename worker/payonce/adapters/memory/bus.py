@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from payonce.adapters.codec import CLOUDEVENT, JSON, encode_close, encode_event, encode_poll
+from payonce.adapters.codec import CLOUDEVENT, JSON, encode_due, encode_event
 from payonce.adapters.consuming import Desk
 from payonce.adapters.rabbitmq.parking import AT_MS, FROM, REASON, clean_headers
 from payonce.adapters.rabbitmq.topology import (
@@ -24,7 +24,7 @@ from payonce.adapters.rabbitmq.topology import (
 from payonce.adapters.until import until
 from payonce.domain.errors import Unavailable, Unroutable
 from payonce.domain.events import Event
-from payonce.domain.messages import CloseDue, PollDue
+from payonce.domain.messages import CloseDue, PollDue, RefundDue
 from payonce.domain.times import to_ms
 from payonce.ports.bus import Delivery, Park, Receiver, WorkQueue
 from payonce.ports.clock import Clock
@@ -100,11 +100,15 @@ class MemoryBus:
 
     async def poll_after(self, wait_ms: int, message: PollDue) -> None:
         """Deliver `message` to the poll queue after `wait_ms`. Raises Unavailable."""
-        self._send_later(WorkQueue.POLL, wait_ms, encode_poll(message))
+        self._send_later(WorkQueue.POLL, wait_ms, encode_due(message))
 
     async def close_after(self, wait_ms: int, message: CloseDue) -> None:
         """Deliver `message` to the close queue after `wait_ms`. Raises Unavailable."""
-        self._send_later(WorkQueue.CLOSE, wait_ms, encode_close(message))
+        self._send_later(WorkQueue.CLOSE, wait_ms, encode_due(message))
+
+    async def refund_after(self, wait_ms: int, message: RefundDue) -> None:
+        """Deliver `message` to the refund queue after `wait_ms`. Raises Unavailable."""
+        self._send_later(WorkQueue.REFUND, wait_ms, encode_due(message))
 
     async def publish(self, event: Event) -> None:
         """Publish `event`. Raises Unroutable where nobody listens."""

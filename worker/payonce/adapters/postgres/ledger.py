@@ -1,6 +1,7 @@
 """Where everything meets: lock, decide, apply."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from datetime import datetime
 
 from asyncpg import UniqueViolationError
@@ -11,6 +12,9 @@ from payonce.adapters.postgres.rows import order_of, payment_of, to_json
 from payonce.domain.decide import Facts, Verdict
 from payonce.domain.effects import Effects
 from payonce.domain.order import Order
+from payonce.domain.payment import Payment
+from payonce.domain.refund import Refund
+from payonce.domain.watch import CLOSE_AGAIN_AFTER, REFUND_AGAIN_AFTER
 from payonce.ports.store import Judge, Wanted
 
 SQL = load("ledger")
@@ -25,43 +29,49 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def settle(self, wanted: Sequence[Wanted], judge: Judge) -> None:
-        """Settle all in one transaction.
+    async def settle(self, wanted: Sequence[Wanted], judge: Judge) -> list[Payment]:
+        """Settle all in one transaction; return the payments that shall be closed.
 
         A gateway_ref that another transaction took after the lock makes a unique index refuse the
         write. The next attempt sees its owner; where that does not help, each is settled alone, so
         that no payment is held up by another's trouble.
         """
         for _ in range(TOGETHER_ATTEMPTS):
-            if await self._try_settle(wanted, judge) is None:
-                return
-        refused = [await self._settle_alone(one, judge) for one in wanted]
-        for error in filter(None, refused):
-            raise error
+            settled = await self._try_settle(wanted, judge)
+            if not isinstance(settled, UniqueViolationError):
+                return settled
+        alone = [await self._settle_alone(one, judge) for one in wanted]
+        for each in alone:
+            if isinstance(each, UniqueViolationError):
+                raise each
+        return [sibling for each in alone if isinstance(each, list) for sibling in each]
 
-    async def _settle_alone(self, one: Wanted, judge: Judge) -> UniqueViolationError | None:
-        refused = None
-        for _ in range(ALONE_ATTEMPTS):
-            refused = await self._try_settle([one], judge)
-            if refused is None:
+    async def _settle_alone(
+        self, one: Wanted, judge: Judge
+    ) -> list[Payment] | UniqueViolationError:
+        settled = await self._try_settle([one], judge)
+        for _ in range(ALONE_ATTEMPTS - 1):
+            if not isinstance(settled, UniqueViolationError):
                 break
-        return refused
+            settled = await self._try_settle([one], judge)
+        return settled
 
     async def _try_settle(
         self, wanted: Sequence[Wanted], judge: Judge
-    ) -> UniqueViolationError | None:
+    ) -> list[Payment] | UniqueViolationError:
         """Settle in one transaction; return what a unique index refused."""
 
-        async def work(connection: Connection) -> None:
+        async def work(connection: Connection) -> list[Payment]:
             effects = _that_write(judge(await _lock(connection, wanted)))
-            if effects:
-                await connection.execute(SQL["apply"], *_arguments(effects))
+            if not effects:
+                return []
+            rows = await connection.fetch(SQL["apply"], *_arguments(effects), CLOSE_AGAIN_AFTER)
+            return [payment_of(row) for row in rows]
 
         try:
-            await self._database.transact(work)
+            return await self._database.transact(work)
         except UniqueViolationError as error:
             return error
-        return None
 
 
 async def _lock(connection: Connection, wanted: Sequence[Wanted]) -> dict[str, Facts]:
@@ -88,7 +98,7 @@ def _arguments(effects: Sequence[Effects]) -> list[str]:
         list(payments.values()),
         [_order_row(order, settled.get(order_id)) for order_id, order in orders.items()],
         [event for one in effects for event in one.events],
-        [refund for one in effects for refund in one.refunds],
+        [_refund_row(refund, one) for one in effects for refund in one.refunds],
         [entry for one in effects for entry in one.entries],
     )
     return [to_json(group) for group in groups]
@@ -107,7 +117,24 @@ def _payment_row(effects: Effects) -> dict[str, object]:
         "settled_at": effects.settled_at,
         "revive_at": effects.revive_at,
         "last_answer": effects.last_answer,
+        "closing": payment.closing,
+        "reversed_amount": payment.reversed_amount,
+        "captured_amount": effects.captured and effects.captured.amount,
+        "captured_currency": effects.captured and effects.captured.currency,
     }
+
+
+def _refund_row(refund: Refund, effects: Effects) -> dict[str, object]:
+    """Return a refund's row; it is looked after soon, should its first message be lost."""
+    now = effects.entries[0].at
+    return {
+        **{name: getattr(refund, name) for name in _REFUND_COLUMNS},
+        "revive_at": now + REFUND_AGAIN_AFTER,
+        "traceparent": effects.payment.traceparent,
+    }
+
+
+_REFUND_COLUMNS = tuple(one.name for one in fields(Refund))
 
 
 def _order_row(order: Order, settled_at: datetime | None) -> dict[str, object]:

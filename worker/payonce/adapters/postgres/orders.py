@@ -10,6 +10,7 @@ from payonce.domain.events import EventType
 from payonce.domain.ids import event_id
 from payonce.domain.messages import OrderAcknowledged
 from payonce.domain.payment import Payment
+from payonce.domain.watch import CLOSE_AGAIN_AFTER
 from payonce.ports.store import AcknowledgeOutcome
 
 SQL = load("orders")
@@ -40,7 +41,8 @@ class Orders:
         async def work(connection: Connection) -> list[Payment]:
             await connection.execute(SQL["cancel"], order_id, now)
             # A statement of its own: it sees what was registered while the first one waited.
-            rows = await connection.fetch(SQL["unfinished_of_cancelled"], order_id)
+            again_at = now + CLOSE_AGAIN_AFTER
+            rows = await connection.fetch(SQL["close_those_of_cancelled"], order_id, again_at)
             return [payment_of(row) for row in rows]
 
         return await self._database.transact(work)

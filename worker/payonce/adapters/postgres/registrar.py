@@ -1,5 +1,6 @@
 """Writes down payments that were initiated."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -12,8 +13,9 @@ from payonce.adapters.postgres.repeats import find_conflict
 from payonce.adapters.postgres.rows import columns, order_of, payment_of, to_json
 from payonce.domain.errors import Unavailable
 from payonce.domain.messages import PaymentInitiated
-from payonce.domain.order import Order
+from payonce.domain.order import Order, closing_of
 from payonce.domain.payment import Payment, PaymentStatus
+from payonce.domain.watch import CLOSE_AGAIN_AFTER
 from payonce.ports.store import Registered, RegisterOutcome, Registration
 
 SQL = load("registrar")
@@ -29,24 +31,29 @@ class Registrar:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def register(self, wanted: Sequence[Registration]) -> list[Registered]:
+    async def register(
+        self, wanted: Sequence[Registration], *, supersede: bool = False
+    ) -> list[Registered]:
         """Register each; a payment that stands twice takes a second turn, where it is a repeat."""
         results: dict[int, Registered] = {}
         left = list(range(len(wanted)))
         for _ in range(len(wanted) + EXTRA_TURNS):
             turn = _distinct(left, wanted)
-            found = await self._take_turn([wanted[n] for n in turn])
+            found = await self._take_turn([wanted[n] for n in turn], supersede=supersede)
             results.update((n, one) for n, one in zip(turn, found, strict=True) if one)
             left = [n for n in left if n not in results]
             if not left:
                 return [results[n] for n in range(len(wanted))]
         raise Unavailable(SERVER, "payments change faster than they can be registered")
 
-    async def _take_turn(self, wanted: Sequence[Registration]) -> list[Registered | None]:
+    async def _take_turn(
+        self, wanted: Sequence[Registration], *, supersede: bool
+    ) -> list[Registered | None]:
         """Return results, None where another registration was in the way and is committed now."""
 
         async def work(connection: Connection) -> list[Registered | None]:
-            return await _register(connection, wanted)
+            results = await _register(connection, wanted)
+            return await _supersede(connection, results) if supersede else results
 
         try:
             return await self._database.transact(work)
@@ -54,7 +61,9 @@ class Registrar:
             # Two of these want the same gateway_ref, or another process took it just now.
             if len(wanted) == 1:
                 return [None]
-        return [one for each in wanted for one in await self._take_turn([each])]
+        return [
+            one for each in wanted for one in await self._take_turn([each], supersede=supersede)
+        ]
 
 
 async def _register(
@@ -65,19 +74,38 @@ async def _register(
     ordered = [(order_id, *prices[order_id]) for order_id in sorted(prices)]
     fixed = await connection.fetch(SQL["lock_orders"], *columns(ordered, 3))
     revivals = [each.revive_at for each in wanted]
-    rows = await connection.fetch(SQL["insert_payments"], to_json(messages), revivals)
-    results = [_judge(message, row) for message, row in zip(messages, rows, strict=True)]
+    rows = await connection.fetch(
+        SQL["insert_payments"], to_json(messages), revivals, CLOSE_AGAIN_AFTER
+    )
+    crowded = _crowded(messages, rows)
+    results = [_judge(message, row, crowded) for message, row in zip(messages, rows, strict=True)]
     fresh = {row["order_id"]: prices[row["order_id"]] for row in fixed}
     refixed = await _refix(connection, fresh, messages, results)
     filled = await _fill(connection, _fills(messages, rows, results))
     return [_corrected(one, refixed, filled) for one in results]
 
 
-def _judge(message: PaymentInitiated, row: Record) -> Registered | None:
+def _crowded(messages: Sequence[PaymentInitiated], rows: Sequence[Record]) -> frozenset[str]:
+    """Return the orders that have, or get by these, more than one pending payment."""
+    counts = Counter(message.order_id for message in messages)
+    return frozenset(
+        message.order_id
+        for message, row in zip(messages, rows, strict=True)
+        if row["has_sibling"] or counts[message.order_id] > 1
+    )
+
+
+def _judge(message: PaymentInitiated, row: Record, crowded: frozenset[str]) -> Registered | None:
     """Say what became of one registration; None: what refused it was not visible yet."""
     order = order_of(row, message.order_id)
     if row["inserted"]:
-        return Registered(RegisterOutcome.NEW, _new_payment(message), order)
+        return Registered(
+            RegisterOutcome.NEW,
+            _new_payment(message, order),
+            order,
+            called_back=row["called_back"],
+            has_sibling=message.order_id in crowded,
+        )
     owner = row["ref_owner"]
     taken = owner is not None and owner != message.payment_id
     if row["payment_id"] is None:
@@ -98,7 +126,30 @@ def _ref_taken(
     return Registered(RegisterOutcome.REF_TAKEN, payment, order, detail)
 
 
-def _new_payment(message: PaymentInitiated) -> Payment:
+async def _supersede(
+    connection: Connection, results: list[Registered | None]
+) -> list[Registered | None]:
+    """Mark the older ones of several pending payments, and hand them out with the new ones."""
+    orders = {
+        one.order.order_id
+        for one in results
+        if one and one.outcome is RegisterOutcome.NEW and one.has_sibling
+    }
+    if not orders:
+        return results
+    rows = await connection.fetch(SQL["supersede"], sorted(orders), CLOSE_AGAIN_AFTER)
+    older: dict[str, list[Payment]] = {}
+    for row in rows:
+        older.setdefault(row["order_id"], []).append(payment_of(row))
+    return [
+        replace(one, superseded=tuple(older.pop(one.order.order_id, ())))
+        if one and one.outcome is RegisterOutcome.NEW
+        else one
+        for one in results
+    ]
+
+
+def _new_payment(message: PaymentInitiated, order: Order) -> Payment:
     return Payment(
         payment_id=message.payment_id,
         order_id=message.order_id,
@@ -109,6 +160,7 @@ def _new_payment(message: PaymentInitiated) -> Payment:
         gateway_ref=message.gateway_ref,
         expires_at=message.expires_at,
         traceparent=message.traceparent,
+        closing=closing_of(order),
     )
 
 

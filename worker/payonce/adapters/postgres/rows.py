@@ -24,8 +24,8 @@ _NUL = re.compile(r"(\\\\)|\\u0000")
 
 def payment_of(row: Record) -> Payment:
     """Return the payment in a row that begins with the columns of `Payment`, in order of those."""
-    key, order_id, gateway, amount, currency, status, ref, expires_at, *rest = row[:14]
-    epoch, step, duplicate, unresolved, mismatched, traceparent = rest
+    key, order_id, gateway, amount, currency, status, ref, expires_at, *rest = row[:16]
+    epoch, step, duplicate, unresolved, mismatched, traceparent, closing, reversed_amount = rest
     return Payment(
         key,
         order_id,
@@ -41,12 +41,14 @@ def payment_of(row: Record) -> Payment:
         unresolved,
         _MISMATCHED[mismatched],
         traceparent,
+        closing,
+        reversed_amount,
     )
 
 
 def order_of(row: Record, order_id: str) -> Order:
     """Return the order in a row that goes on, behind the payment, with the columns of `Order`."""
-    status, amount, currency, settled_by, version = row[14:19]
+    status, amount, currency, settled_by, version = row[16:21]
     return Order(order_id, _ORDER_STATUS[status], amount, currency, settled_by, version)
 
 

@@ -58,6 +58,10 @@ class Watches:
 
         return await self._database.transact(work)
 
+    async def end_closing(self, payment_id: str, now: datetime) -> None:
+        """Note that a gateway cannot close this payment: it is watched to its end."""
+        await self._database.fetch(SQL["end_closing"], payment_id, now)
+
 
 def _state_of(row: Record) -> WatchState:
     return WatchState(PaymentStatus(row["status"]), row["unresolved"], row["epoch"], row["step"])

@@ -1,6 +1,6 @@
 """The ports of the bus on RabbitMQ."""
 
-from payonce.adapters.codec import CLOUDEVENT, JSON, encode_close, encode_event, encode_poll
+from payonce.adapters.codec import CLOUDEVENT, JSON, encode_due, encode_event
 from payonce.adapters.rabbitmq.connection import Prepare
 from payonce.adapters.rabbitmq.errors import SERVER
 from payonce.adapters.rabbitmq.publisher import Publisher
@@ -8,7 +8,7 @@ from payonce.adapters.rabbitmq.topology import DELAY, DUE, PAYMENTS, delay_routi
 from payonce.adapters.rabbitmq.wire import Outgoing, plain_properties
 from payonce.domain.errors import Unavailable, Unroutable
 from payonce.domain.events import Event
-from payonce.domain.messages import CloseDue, PollDue
+from payonce.domain.messages import CloseDue, PollDue, RefundDue
 from payonce.ports.bus import WorkQueue
 
 
@@ -22,12 +22,17 @@ class RabbitTimer:
     async def poll_after(self, wait_ms: int, message: PollDue) -> None:
         """Deliver `message` to the poll queue after `wait_ms`. Raises Unavailable."""
         message_id = f"{message.payment_id}/{message.epoch}/{message.step}"
-        await self._send(WorkQueue.POLL, wait_ms, encode_poll(message), message_id)
+        await self._send(WorkQueue.POLL, wait_ms, encode_due(message), message_id)
 
     async def close_after(self, wait_ms: int, message: CloseDue) -> None:
         """Deliver `message` to the close queue after `wait_ms`. Raises Unavailable."""
         message_id = f"{message.payment_id}/close/{message.attempt}"
-        await self._send(WorkQueue.CLOSE, wait_ms, encode_close(message), message_id)
+        await self._send(WorkQueue.CLOSE, wait_ms, encode_due(message), message_id)
+
+    async def refund_after(self, wait_ms: int, message: RefundDue) -> None:
+        """Deliver `message` to the refund queue after `wait_ms`. Raises Unavailable."""
+        message_id = f"{message.refund_id}/{message.step}"
+        await self._send(WorkQueue.REFUND, wait_ms, encode_due(message), message_id)
 
     async def _send(self, dest: WorkQueue, wait_ms: int, body: bytes, message_id: str) -> None:
         message = delayed(dest.value, wait_ms, body, plain_properties(JSON, message_id), message_id)

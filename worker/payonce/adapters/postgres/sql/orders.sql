@@ -35,11 +35,12 @@ WITH cancelled AS (
 INSERT INTO timeline (order_id, at, kind)
 SELECT order_id, $2, 'order.cancelled' FROM cancelled;
 
--- name: unfinished_of_cancelled
-SELECT
+-- name: close_those_of_cancelled
+UPDATE payments p SET closing = 'order-cancelled', revive_at = LEAST(p.revive_at, $2::timestamptz)
+FROM orders o
+WHERE o.order_id = $1 AND p.order_id = o.order_id
+    AND o.status = 'CANCELLED' AND p.status IN ('CREATED', 'PENDING')
+RETURNING
     p.payment_id, p.order_id, p.gateway, p.amount, p.currency, p.status, p.gateway_ref,
-    p.expires_at, p.epoch, p.step, p.duplicate, p.unresolved, p.mismatched, p.traceparent
-FROM payments p
-JOIN orders o ON o.order_id = p.order_id
-WHERE o.order_id = $1 AND o.status = 'CANCELLED' AND p.status IN ('CREATED', 'PENDING')
-ORDER BY p.initiated_at, p.payment_id;
+    p.expires_at, p.epoch, p.step, p.duplicate, p.unresolved, p.mismatched, p.traceparent,
+    p.closing, p.reversed_amount;

@@ -28,12 +28,16 @@ WITH wanted AS MATERIALIZED (
 ), inserted AS (
     INSERT INTO payments (
         payment_id, order_id, gateway, amount, currency, gateway_ref,
-        initiated_at, expires_at, expires_given, traceparent, revive_at, status
+        initiated_at, expires_at, expires_given, traceparent, revive_at, status, closing
     )
     SELECT
-        payment_id, order_id, gateway, amount, currency, gateway_ref,
-        initiated_at, expires_at, expires_given, traceparent, revive_at, 'PENDING'
-    FROM wanted ORDER BY n
+        w.payment_id, w.order_id, w.gateway, w.amount, w.currency, w.gateway_ref,
+        w.initiated_at, w.expires_at, w.expires_given, w.traceparent,
+        CASE o.status WHEN 'OPEN' THEN w.revive_at ELSE LEAST(w.revive_at, now() + $3::interval) END,
+        'PENDING',
+        CASE o.status WHEN 'OPEN' THEN NULL ELSE 'order-' || lower(o.status) END
+    FROM wanted w JOIN orders o ON o.order_id = w.order_id
+    ORDER BY w.n
     ON CONFLICT DO NOTHING
     RETURNING payment_id, order_id, gateway, amount, currency
 ), noted AS (
@@ -46,16 +50,53 @@ WITH wanted AS MATERIALIZED (
 SELECT
     p.payment_id, p.order_id, p.gateway, p.amount, p.currency, p.status, p.gateway_ref,
     p.expires_at, p.epoch, p.step, p.duplicate, p.unresolved, p.mismatched, p.traceparent,
+    p.closing, p.reversed_amount,
     o.status AS order_status, o.amount AS order_amount, o.currency AS order_currency,
     o.settled_by, o.version,
     w.payment_id IN (SELECT payment_id FROM inserted) AS inserted,
     p.expires_given,
-    r.payment_id AS ref_owner
+    r.payment_id AS ref_owner,
+    EXISTS (
+        SELECT FROM payments s
+        WHERE s.order_id = w.order_id AND s.payment_id <> w.payment_id
+            AND s.status IN ('CREATED', 'PENDING')
+    ) AS has_sibling,
+    EXISTS (
+        SELECT FROM webhook_inbox i WHERE i.payment_id = w.payment_id AND i.processed_at IS NULL
+    ) AS called_back
 FROM wanted w
 JOIN orders o ON o.order_id = w.order_id
 LEFT JOIN payments p ON p.payment_id = w.payment_id
 LEFT JOIN payments r ON r.gateway = w.gateway AND r.gateway_ref = w.gateway_ref
 ORDER BY w.n;
+
+-- name: supersede
+-- Of two pending payments of an order the older one shall be closed, whatever the order of arrival.
+WITH superseded AS (
+    UPDATE payments p SET closing = 'superseded', revive_at = LEAST(p.revive_at, now() + $2::interval)
+    FROM orders o
+    WHERE p.order_id = ANY ($1::text[])
+        AND o.order_id = p.order_id AND o.status = 'OPEN'
+        AND p.status IN ('CREATED', 'PENDING')
+        AND p.closing IS NULL AND p.mismatched IS NULL
+        AND EXISTS (
+            SELECT FROM payments n
+            WHERE n.order_id = p.order_id
+                AND n.status IN ('CREATED', 'PENDING')
+                AND n.closing IS NULL AND n.mismatched IS NULL
+                AND (n.initiated_at, n.payment_id) > (p.initiated_at, p.payment_id)
+        )
+    RETURNING
+        p.payment_id, p.order_id, p.gateway, p.amount, p.currency, p.status, p.gateway_ref,
+        p.expires_at, p.epoch, p.step, p.duplicate, p.unresolved, p.mismatched, p.traceparent,
+        p.closing, p.reversed_amount
+), noted AS (
+    INSERT INTO timeline (order_id, payment_id, at, kind, detail)
+    SELECT
+        order_id, payment_id, now(), 'payment.closing', jsonb_build_object('reason', closing)
+    FROM superseded
+)
+SELECT * FROM superseded;
 
 -- name: refix_orders
 -- The payment that was to fix the price was refused: the next one does, or none yet.
@@ -73,4 +114,5 @@ FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::boolean[])
 WHERE p.payment_id = w.payment_id
 RETURNING
     p.payment_id, p.order_id, p.gateway, p.amount, p.currency, p.status, p.gateway_ref,
-    p.expires_at, p.epoch, p.step, p.duplicate, p.unresolved, p.mismatched, p.traceparent;
+    p.expires_at, p.epoch, p.step, p.duplicate, p.unresolved, p.mismatched, p.traceparent,
+    p.closing, p.reversed_amount;

@@ -1,0 +1,21 @@
+"""What is true of this installation alone."""
+
+from payonce.adapters.postgres.database import Database
+from payonce.adapters.postgres.queries import load
+
+SQL = load("installation")
+
+
+class Installation:
+    """Reads the key from which access tokens follow, once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._token_key: bytes | None = None
+
+    async def token_key(self) -> bytes:
+        """Return 32 bytes that were made with the database. Raises Unavailable."""
+        if self._token_key is None:
+            rows = await self._database.fetch(SQL["token_key"])
+            self._token_key = bytes(rows[0]["token_key"])
+        return self._token_key

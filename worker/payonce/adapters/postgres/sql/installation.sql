@@ -1,0 +1,2 @@
+-- name: token_key
+SELECT token_key FROM installation;

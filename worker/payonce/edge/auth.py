@@ -1,0 +1,68 @@
+"""Who may ask what: the shop's services, one order's shopper, operators."""
+
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from payonce.edge.problems import Refused
+from payonce.settings import HttpSettings
+
+TokenKey = Callable[[], Awaitable[bytes]]
+"""Returns the installation's key, from which the orders' access tokens follow."""
+
+
+class Auth:
+    """Compares tokens in constant time. Every refusal is raised as `Refused`."""
+
+    def __init__(self, settings: HttpSettings, token_key: TokenKey) -> None:
+        self._api_token = settings.api_token.reveal()
+        self._operators = {name: one.reveal() for name, one in settings.operators.items()}
+        self._token_key = token_key
+
+    def require_api(self, request: web.Request) -> None:
+        """Refuse whoever is not one of the shop's services."""
+        if not self._api_token:
+            raise Refused(403, "no-api-token", "http.api_token is not configured")
+        if not _same(bearer_of(request), self._api_token):
+            raise Refused(401, "unauthorized", "the bearer is not http.api_token")
+
+    def is_api(self, request: web.Request) -> bool:
+        """Say whether one of the shop's services asks."""
+        return bool(self._api_token) and _same(bearer_of(request), self._api_token)
+
+    async def require_order(self, request: web.Request, order_id: str) -> None:
+        """Refuse whoever is neither one of the shop's services nor holds this order's token."""
+        if self.is_api(request):
+            return
+        given = bearer_of(request) or request.query.get("token", "")
+        if not _same(given, await self.order_token(order_id)):
+            raise Refused(
+                401, "unauthorized", "neither http.api_token nor this order's order_token"
+            )
+
+    def require_operator(self, request: web.Request) -> str:
+        """Return the operator's name, refuse everybody else."""
+        if not self._operators:
+            raise Refused(403, "no-operators", "http.operators names nobody")
+        given = bearer_of(request)
+        found = [name for name, token in self._operators.items() if _same(given, token)]
+        if not found:
+            raise Refused(401, "unauthorized", "the bearer is no operator's token")
+        return found[0]
+
+    async def order_token(self, order_id: str) -> str:
+        """Return the token that opens one order; it follows from its id and the installation."""
+        key = await self._token_key()
+        return "ot_" + hmac.new(key, order_id.encode(), hashlib.sha256).hexdigest()
+
+
+def bearer_of(request: web.Request) -> str:
+    """Return the bearer token of a request, empty where there is none."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _same(given: str, wanted: str) -> bool:
+    return hmac.compare_digest(given.encode(), wanted.encode())
