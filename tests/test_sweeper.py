@@ -205,3 +205,19 @@ async def test_the_sweeper_lives_through_an_outage(bench: Bench) -> None:
     assert not running.done()
     running.cancel()
     await asyncio.wait([running])
+
+
+async def test_a_close_that_is_owed_is_asked_for_again(bench: Bench) -> None:
+    """Together with the poll, until the payment has ended."""
+    await bench.registered(registration(revive_at=later(100)))
+    bench.change("p1", closing="superseded")
+    bench.clock.move(100)
+    assert not await bench.sweeper.run_once()
+    [(wait_ms, message)] = bench.bus.closes
+    assert (0, "p1", "superseded", 0) == (
+        wait_ms,
+        message.payment_id,
+        message.reason,
+        message.attempt,
+    )
+    assert later(100 + 70) == bench.store.revive_at["p1"]

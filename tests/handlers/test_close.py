@@ -95,3 +95,23 @@ async def test_an_absent_server_keeps_the_message_in_hand(
     bench.journal.away = set()
     assert DONE == await bench.close.handle(close_due())
     assert ["close", "query"] * 2 == bench.journal.of("close", "query")
+
+
+async def test_a_gateway_that_cannot_close_is_owed_no_close(bench: Bench) -> None:
+    """The row forgets the reason, so that the sweeper does not begin anew."""
+    await bench.registered()
+    bench.change("p1", closing="order-paid")
+    bench.gateway.will_close(CloseAnswer.CANNOT_CLOSE)
+    await bench.close.handle(close_due())
+    assert bench.payment().closing is None
+    assert "payment.close_refused" == bench.store.entries[-1].kind
+
+
+async def test_an_unknown_close_stays_owed(bench: Bench) -> None:
+    """After the last try the sweeper begins anew."""
+    await bench.registered()
+    bench.change("p1", closing="order-paid")
+    bench.gateway.will_close(CloseAnswer.UNKNOWN)
+    bench.gateway.will_say(UNKNOWN)
+    await bench.close.handle(close_due(attempt=3))
+    assert ("order-paid", []) == (bench.payment().closing, bench.bus.closes)

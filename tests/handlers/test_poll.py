@@ -378,3 +378,31 @@ async def test_a_single_look_spares_a_payment_that_succeeded(bench: Bench) -> No
     await bench.heard(success())
     assert DONE == await bench.poll.handle(due(0, mode=Mode.ONCE))
     assert [] == bench.gateway.asked
+
+
+SPARED = GatewayReport(Outcome.UNKNOWN, reason="paused", retry_after_s=5.0, spared=True)
+
+
+async def test_a_spared_gateway_costs_its_payment_no_step(bench: Bench) -> None:
+    """The same step comes back after a wait that covers the pause, and is marked nowhere."""
+    await bench.registered()
+    bench.gateway.will_say(SPARED, PENDING)
+    assert DONE == await bench.poll.handle(due(1))
+    wait_ms, message = next_poll(bench)
+    assert (10_000, 1, ()) == (wait_ms, message.step, message.polls)
+    assert Seen() == await bench.cache.seen("p1", 0, 1)
+    assert [("mock", "paused")] == bench.meter.of("poll_dropped")
+    assert DONE == await bench.poll.handle(message)
+    assert [1, 2] == [one.step for _, one in bench.bus.polls]
+
+
+async def test_a_watch_does_not_end_while_its_gateway_is_spared(bench: Bench) -> None:
+    """Nobody asked, so nothing is known: neither unresolved nor never created."""
+    await bench.registered()
+    bench.clock.move(3 * 3_600)
+    bench.gateway.will_say(SPARED)
+    assert DONE == await bench.poll.handle(due(7))
+    bench.gateway.will_say(PENDING, SPARED)
+    assert DONE == await bench.poll.handle(due(7))
+    assert [7, 7] == [message.step for _, message in bench.bus.polls]
+    assert (PaymentStatus.PENDING, False) == (bench.payment().status, bench.payment().unresolved)

@@ -151,3 +151,28 @@ async def test_an_absent_store_keeps_the_message_in_hand(bench: Bench) -> None:
     with pytest.raises(Unavailable):
         await bench.register.handle(initiated(), None)
     assert [] == bench.bus.polls
+
+
+async def test_the_older_of_two_pending_payments_is_closed(bench: Bench) -> None:
+    """Both are watched: the older one may have been paid already."""
+    await bench.register.handle(initiated(), None)
+    await bench.register.handle(initiated(payment_id="p2"), None)
+    assert [("p1", "superseded")] == [(one.payment_id, one.reason) for _, one in bench.bus.closes]
+    assert ["p1", "p2"] == [one.payment_id for _, one in bench.bus.polls]
+    assert ("superseded", None) == (bench.payment("p1").closing, bench.payment("p2").closing)
+
+
+async def test_a_redelivery_asks_again_for_a_close_that_is_owed(bench: Bench) -> None:
+    """The first handler may have died before it sent the close."""
+    await bench.registered()
+    bench.change("p1", closing="superseded")
+    await bench.register.handle(initiated(), None)
+    assert ["superseded"] == [one.reason for _, one in bench.bus.closes]
+
+
+async def test_a_callback_that_came_first_is_taken_up(bench: Bench) -> None:
+    """Once its payment is registered; nobody else's is."""
+    bench.store.called_back.add("p1")
+    await bench.register.handle(initiated(), None)
+    await bench.register.handle(initiated(payment_id="p2", order_id="o2"), None)
+    assert ["p1"] == bench.callbacks.taken

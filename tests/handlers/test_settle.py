@@ -215,3 +215,22 @@ async def test_an_absent_broker_does_not_disturb_the_settlement(bench: Bench) ->
     effects = await bench.heard(success())
     assert Verdict.SETTLED is effects.decision.verdict
     assert [event.event_id for event in effects.events] == list(bench.store.outbox)
+
+
+async def test_the_siblings_of_the_winner_are_closed_at_once(bench: Bench) -> None:
+    """After the commit; a duplicate closes nothing."""
+    await bench.registered(registration("p1"), registration("p2"), registration("p3", "o3"))
+    await bench.heard(success("p1"))
+    assert [("p2", "order-paid")] == [(one.payment_id, one.reason) for _, one in bench.bus.closes]
+    await bench.heard(success("p2"))
+    assert 1 == len(bench.bus.closes)
+
+
+async def test_an_absent_broker_leaves_closes_and_refunds_to_the_sweeper(bench: Bench) -> None:
+    """The settlement holds; the row owes the close, and the refund has its time."""
+    await bench.registered(registration("p1"), registration("p2"))
+    bench.journal.away = {"close_after", "refund_after"}
+    await bench.heard(success("p1"))
+    await bench.heard(success("p2"))
+    assert ([], []) == (bench.bus.closes, bench.bus.refunds)
+    assert ["p2"] == [refund.payment_id for refund in bench.store.refunds]

@@ -52,6 +52,7 @@ class FakeStore:
     expires_given: dict[str, bool] = field(default_factory=dict)
     revive_at: dict[str, datetime | None] = field(default_factory=dict)
     initiated_at: dict[str, datetime] = field(default_factory=dict)
+    called_back: set[str] = field(default_factory=set)
     settled_at: dict[str, datetime] = field(default_factory=dict)
     acknowledged: set[str] = field(default_factory=set)
     refunds: list[Refund] = field(default_factory=list)
@@ -187,7 +188,8 @@ class FakeStore:
             return Registered(RegisterOutcome.REF_TAKEN, payment, order, detail)
         if payment:
             return Registered(RegisterOutcome.SAME, self._fill(payment, message), order)
-        return Registered(RegisterOutcome.NEW, *self._insert(wanted))
+        called_back = message.payment_id in self.called_back
+        return Registered(RegisterOutcome.NEW, *self._insert(wanted), called_back=called_back)
 
     def _insert(self, wanted: Registration) -> tuple[Payment, Order]:
         message = wanted.message
