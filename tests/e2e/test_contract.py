@@ -214,6 +214,15 @@ async def test_missing_gateway_is_refused_while_it_is_watched(town: Town) -> Non
     assert "gateways.mock" in err.splitlines()[-1]
 
 
+async def test_edge_alone_is_ready(town: Town) -> None:
+    """A process with no other role has what /readyz asks for, and says so."""
+    worker = town.worker("--only", "edge")
+    await worker.start()
+
+    assert await worker.get_status("/metrics") == 200
+    assert await worker.end() == 0
+
+
 async def test_term_drains_and_exits_well(town: Town) -> None:
     """SIGTERM finishes what is in hand and exits 0; nothing in hand is lost."""
     paid = payments(30)

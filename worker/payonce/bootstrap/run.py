@@ -78,7 +78,10 @@ async def refuse_missing_gateways(world: World) -> None:
 
 
 def workers(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]") -> list[Service]:
-    """Return the services of these roles, edge excepted; they begin once `prepared` has ended."""
+    """Return the services of these roles, edge excepted, and the broker that every role needs.
+
+    They begin once `prepared` has ended, the broker at once.
+    """
     services = []
     if "consumer" in roles:
         services += [
@@ -91,8 +94,7 @@ def workers(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]")
         services.append(Service("sweeper", _after(prepared, world.sweeper().run)))
         if world.keeps_delays:
             services.append(Service("delays", _after(prepared, world.delay_keeper().run)))
-    if roles - {"edge"}:
-        services.append(_broker(world))
+    services.append(_broker(world))
     return services
 
 
