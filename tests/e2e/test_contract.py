@@ -212,6 +212,10 @@ async def test_missing_gateway_is_refused_while_it_is_watched(town: Town) -> Non
 
     assert status == 2
     assert "gateways.mock" in err.splitlines()[-1]
+    status, out, _ = await town.payonce("check", "--json")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert (status, ["gateways"]) == (1, [one["name"] for one in rows if not one["ok"]])
+    assert f"payonce: {rows[-1]['detail']}" == err.splitlines()[-1]
 
 
 async def test_edge_alone_is_ready(town: Town) -> None:

@@ -10,7 +10,7 @@ import structlog
 from payonce.adapters.metrics import Gauges
 from payonce.adapters.postgres.migrate import check_migrated
 from payonce.adapters.rabbitmq.topology import work_queue_name
-from payonce.bootstrap.checks import queue_depths_of, readiness
+from payonce.bootstrap.checks import queue_depths_of, readiness, refuse_missing_gateways
 from payonce.bootstrap.world import World, open_world
 from payonce.daemon import Daemon, Service, stop_on_signals
 from payonce.domain.errors import BadSettings, MigrationFailed, Unavailable
@@ -52,7 +52,7 @@ async def prepare(world: World) -> None:
     while True:
         try:
             await check_migrated(world.settings.servers.postgres_dsn)
-            await refuse_missing_gateways(world)
+            await refuse_missing_gateways(world.reader(), world.gateways)
             # What start-up made lives as long as the process: the collector need not look at it.
             gc.collect()
             gc.freeze()
@@ -62,19 +62,6 @@ async def prepare(world: World) -> None:
                 said = str(error)
                 log.warning("daemon.waiting", reason=said)
             await asyncio.sleep(_ASK_AGAIN_S)
-
-
-async def refuse_missing_gateways(world: World) -> None:
-    """Raise BadSettings where payments are watched whose gateway is not configured."""
-    watched = await world.reader().watched_gateways()
-    missing = sorted(set(watched) - set(world.gateways))
-    if missing:
-        names = ", ".join(missing)
-        raise BadSettings(
-            f"gateways.{missing[0]}",
-            f"is missing while payments of {names} are still watched",
-            "keep the gateway in the configuration until its last watch has ended",
-        )
 
 
 def workers(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]") -> list[Service]:
