@@ -180,7 +180,7 @@ def test_wrong_configuration_stops_every_command(payonce: Payonce, action: tuple
     """A bad key ends each command with 2 and one line before any server is asked."""
     ended = payonce(*action, PAYONCE_HTTP__PROT="1")
 
-    line = "payonce: configuration: http.prot: is unknown; did you mean http.port; allowed: "
+    line = "payonce: configuration: http.prot: is unknown (did you mean http.port?); allowed: http."
     assert (2, "") == (ended.status, ended.out)
     assert ended.err.startswith(line)
     assert 1 == ended.err.count("\n")

@@ -161,6 +161,16 @@ def test_unknown_key_is_named_with_its_neighbour(
     assert hint in error.problem
 
 
+def test_unknown_key_reads_well(tmp_path: Path) -> None:
+    """One semicolon, and every key in full, as it would be written."""
+    error = refusal(tmp_path, f"{SMALLEST}[sweep]\never = 1\n")
+
+    assert str(error) == (
+        "configuration: sweep.ever: is unknown (did you mean sweep.every?);"
+        " allowed: sweep.every, sweep.grace"
+    )
+
+
 @pytest.mark.parametrize(
     ("variable", "key"),
     [
