@@ -112,7 +112,7 @@ async def test_looking_often_loses_nothing(rabbit: RabbitRig) -> None:
     """A hundred looks at a parked message leave it where it is."""
     await park_one(rabbit, message_id="m-1")
     for _ in range(100):
-        assert ["m-1"] == [one.message_id for one in await list_parked(rabbit.url)]
+        assert ["m-1"] == [one.message_id for one in await parked(rabbit)]
 
 
 async def test_replayed_message_comes_again(rabbit: RabbitRig) -> None:
