@@ -84,6 +84,8 @@ WRONG = [
     (("parked",), "ACTION"),
     (("parked", "drop"), "drop"),
     (("parked", "list", "m-1"), "m-1"),
+    (("parked", "list", "--service", "shop", "--unrouted"), "--unrouted"),
+    (("parked", "replay", "--all", "--unrouted", "--service", "shop"), "--service"),
     (("demo", "--forever"), "--forever"),
 ]
 

@@ -16,7 +16,13 @@ from payonce.adapters.postgres.reader import Reader
 from payonce.adapters.rabbitmq.broker import RabbitBroker
 from payonce.adapters.rabbitmq.declare import declare, queue_depths
 from payonce.adapters.rabbitmq.parked import Parked, Replayed, list_parked, replay
-from payonce.adapters.rabbitmq.topology import PARKED, PAYMENTS, Topology, parked_queue_name
+from payonce.adapters.rabbitmq.topology import (
+    PARKED,
+    PAYMENTS,
+    UNROUTED,
+    Topology,
+    parked_queue_name,
+)
 from payonce.adapters.redis.cache import RedisCache
 from payonce.bootstrap.checks import problem_of, refuse_missing_gateways
 from payonce.bootstrap.topology import topology_of
@@ -119,7 +125,7 @@ async def open_reader(settings: Settings) -> AsyncIterator[Reader]:
 
 @dataclass(frozen=True, slots=True)
 class ParkedQueue:
-    """The messages that were put aside; `queue` is payonce.parked or NAME.parked."""
+    """The messages that were put aside, in payonce.parked, payonce.unrouted or NAME.parked."""
 
     amqp_url: str
     queue: str = PARKED
@@ -137,10 +143,15 @@ class ParkedQueue:
 
 
 @asynccontextmanager
-async def open_parked(settings: Settings, service: str | None = None) -> AsyncIterator[ParkedQueue]:
-    """Give the parked messages of payonce, or of the order consumer named `service`."""
+async def open_parked(
+    settings: Settings, service: str | None = None, *, unrouted: bool = False
+) -> AsyncIterator[ParkedQueue]:
+    """Give the parked messages of payonce, or of the order consumer named `service`.
+
+    `unrouted`: those of both that came due for a queue that was not there.
+    """
     queue = PARKED if service is None else parked_queue_name(service)
-    yield ParkedQueue(settings.servers.amqp_url, queue)
+    yield ParkedQueue(settings.servers.amqp_url, UNROUTED if unrouted else queue)
 
 
 async def publish_initiated(

@@ -124,7 +124,11 @@ def _parked(parser: Parser) -> None:
     replaying.add_argument("ids", nargs="*", metavar="MESSAGE_ID", help="as the list shows it")
     replaying.add_argument("--all", action="store_true", help="every message")
     for one in (listing, replaying):
-        one.add_argument("--service", metavar="NAME", help="those of an order consumer")
+        which = one.add_mutually_exclusive_group()
+        which.add_argument("--service", metavar="NAME", help="those of an order consumer")
+        which.add_argument(
+            "--unrouted", action="store_true", help="those that came due for a queue not there"
+        )
 
 
 def _demo(parser: Parser) -> None:
