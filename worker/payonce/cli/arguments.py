@@ -97,6 +97,12 @@ def _consume(parser: Parser) -> None:
         help="holds whsec_..., which signs each call; default: order_service.secret",
     )
     parser.add_argument(
+        "--no-acknowledge",
+        action="store_false",
+        dest="acknowledge",
+        help="do not tell payonce: for services that do not own the order",
+    )
+    parser.add_argument(
         "--ladder",
         default="1s,5s,30s,3m",
         metavar="WAITS",
