@@ -227,6 +227,24 @@ async def test_edge_alone_is_ready(town: Town) -> None:
     assert await worker.end() == 0
 
 
+async def test_every_server_that_is_away_is_counted(town: Town) -> None:
+    """Failed uses of PostgreSQL and RabbitMQ are counted before anything else works."""
+    worker = town.worker(
+        PAYONCE_POSTGRES_DSN="postgresql://u@127.0.0.1:1/x", PAYONCE_AMQP_URL="amqp://127.0.0.1:1/"
+    )
+    await worker.start(ready=False)
+
+    async def both_counted() -> bool:
+        text = await worker.get_text("/metrics")
+        counted = {name for name in ("postgresql", "rabbitmq") if _AWAY.format(name) in text}
+        return len(counted) == 2
+
+    await eventually(both_counted, 20)
+
+
+_AWAY = 'payonce_server_away_total{{server="{}"}} '
+
+
 async def test_term_drains_and_exits_well(town: Town) -> None:
     """SIGTERM finishes what is in hand and exits 0; nothing in hand is lost."""
     paid = payments(30)

@@ -51,7 +51,7 @@ async def prepare(world: World) -> None:
     said = ""
     while True:
         try:
-            await check_migrated(world.settings.servers.postgres_dsn)
+            await _check_migrated(world)
             await refuse_missing_gateways(world.reader(), world.gateways)
             # What start-up made lives as long as the process: the collector need not look at it.
             gc.collect()
@@ -62,6 +62,14 @@ async def prepare(world: World) -> None:
                 said = str(error)
                 log.warning("daemon.waiting", reason=said)
             await asyncio.sleep(_ASK_AGAIN_S)
+
+
+async def _check_migrated(world: World) -> None:
+    try:
+        await check_migrated(world.settings.servers.postgres_dsn)
+    except Unavailable as error:
+        world.meter.server_away(error.server)
+        raise
 
 
 def workers(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]") -> list[Service]:
