@@ -2,35 +2,53 @@
 
 import argparse
 import asyncio
+import base64
 import json
 import os
+import re
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from gateway_mock.server import DEFAULT_SECRET, Mock, serving
-from gateway_mock.shopper import Script, parse_profile
+from gateway_mock.shopper import Profile, Script, parse_profile
 
 
 def main() -> int:
-    """Serve the gateway mock; 2 where it is called wrongly."""
+    """Serve the gateway mock; 2 where it is called wrongly, 1 where it cannot listen."""
     arguments = _parser().parse_args()
-    mock = Mock(arguments.secret)
     try:
-        if arguments.profile:
-            mock.profile = parse_profile(json.loads(arguments.profile.read_text(encoding="utf-8")))
-        elif arguments.pays_after is not None:
-            mock.profile.scripts = ((1.0, Script(pays_after_s=arguments.pays_after)),)
+        mock = Mock(arguments.secret, make_profile=_profile_maker(arguments))
     except (OSError, ValueError) as error:
         print(f"gateway_mock: --profile: {error}", file=sys.stderr)
         return 2
     try:
+        _run(mock, arguments.host, arguments.port)
+    except OSError as error:
+        print(f"gateway_mock: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _profile_maker(arguments: argparse.Namespace) -> Callable[[], Profile]:
+    """Return what makes the profile that the arguments describe. Raises OSError, ValueError."""
+    if arguments.profile:
+        return partial(parse_profile, json.loads(arguments.profile.read_text(encoding="utf-8")))
+    if arguments.pays_after is not None:
+        scripts = ((1.0, Script(pays_after_s=arguments.pays_after)),)
+        return partial(Profile, scripts=scripts)
+    return Profile
+
+
+def _run(mock: Mock, host: str, port: int) -> None:
+    try:
         import uvloop
     except ImportError:
-        asyncio.run(_serve(mock, arguments.host, arguments.port))
+        asyncio.run(_serve(mock, host, port))
     else:
-        uvloop.run(_serve(mock, arguments.host, arguments.port))
-    return 0
+        uvloop.run(_serve(mock, host, port))
 
 
 async def _serve(mock: Mock, host: str, port: int) -> None:
@@ -49,12 +67,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", default=os.environ.get("GATEWAY_MOCK_HOST", "127.0.0.1"))
     parser.add_argument(
-        "--port", type=int, default=int(os.environ.get("GATEWAY_MOCK_PORT", "9090")), help="0: free"
+        "--port",
+        type=_port,
+        default=os.environ.get("GATEWAY_MOCK_PORT", "9090"),
+        help="default: GATEWAY_MOCK_PORT, else 9090; 0: a free one",
     )
-    parser.add_argument("--secret", default=os.environ.get("GATEWAY_MOCK_SECRET", DEFAULT_SECRET))
+    parser.add_argument(
+        "--secret", type=_secret, default=os.environ.get("GATEWAY_MOCK_SECRET", DEFAULT_SECRET)
+    )
     parser.add_argument("--pays-after", type=float, metavar="S", help="every shopper pays after S")
     parser.add_argument("--profile", type=Path, help="JSON: how shoppers and gateway behave")
     return parser
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; allowed: 0 to 65535")
+    return int(text)
+
+
+def _secret(text: str) -> str:
+    try:
+        base64.b64decode(text.removeprefix("whsec_"))
+    except ValueError:
+        raise argparse.ArgumentTypeError("what is given is not whsec_ and base64") from None
+    return text
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The gateway's books: charges and refunds, and what they add up to. No I/O; time is given."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -154,13 +154,11 @@ class Books:
         return charge
 
     def close(self, payment_id: str, now: float) -> str:
-        """Close a charge and return its status: closed, or succeeded where it was paid first."""
+        """Close a charge and return its status: closed, unless it was paid or failed first."""
         charge = self.find(payment_id, now)
-        status = charge.status(now)
-        if status == "pending":
+        if charge.status(now) == "pending":
             charge.closed_at = now
-            return "closed"
-        return "succeeded" if status == "succeeded" else "closed"
+        return charge.status(now)
 
     def refund(
         self, refund_id: str, payment_id: str, amount: int, reason: str, now: float
@@ -180,16 +178,35 @@ class Books:
         return refund, True
 
     def balance(self, now: float) -> dict[str, Any]:
-        """Return captured, refunded and kept, in all and by order; amounts in minor units."""
+        """Return captured, refunded and kept, in all and by order; amounts in minor units.
+
+        Amounts of different currencies are added up too; `currencies` tells them apart.
+        """
         for charge in self.charges.values():
             charge.settle(now)
-        orders: dict[str, list[Charge]] = {}
-        for charge in self.charges.values():
-            orders.setdefault(charge.order_id, []).append(charge)
+        listed = list(self.charges.values())
+        orders = _grouped(listed, lambda charge: charge.order_id)
         return {
-            **_totals(self.charges.values()),
-            "orders": {order_id: _totals(charges) for order_id, charges in orders.items()},
+            **_totals_apart(listed),
+            "orders": {order_id: _totals_apart(charges) for order_id, charges in orders.items()},
         }
+
+
+def _totals_apart(charges: Iterable[Charge]) -> dict[str, Any]:
+    """Return the totals of charges, and those of each currency."""
+    listed = list(charges)
+    currencies = _grouped(listed, lambda charge: charge.currency)
+    return {
+        **_totals(listed),
+        "currencies": {code: _totals(those) for code, those in currencies.items()},
+    }
+
+
+def _grouped(charges: Iterable[Charge], key_of: Callable[[Charge], str]) -> dict[str, list[Charge]]:
+    groups: dict[str, list[Charge]] = {}
+    for charge in charges:
+        groups.setdefault(key_of(charge), []).append(charge)
+    return groups
 
 
 def _totals(charges: Iterable[Charge]) -> dict[str, int]:

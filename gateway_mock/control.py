@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway_mock.books import Books, Charge
+from gateway_mock.books import Charge
 from gateway_mock.server import Mock
 from gateway_mock.shopper import parse_profile, parse_script
 
@@ -102,9 +102,8 @@ class Control:
         )
 
     async def reset(self, _request: web.Request) -> web.Response:
-        """Forget everything."""
-        self._mock.books = Books()
-        self._mock.scripts.clear()
+        """Forget everything; the profile is again the one that the program began with."""
+        await self._mock.reset()
         return web.json_response({"status": "ok"})
 
 

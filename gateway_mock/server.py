@@ -23,17 +23,32 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Mock:
-    """One gateway: its books, its profile, and the routes that serve them."""
+    """One gateway: its books, its profile, and the routes that serve them.
+
+    `make_profile` makes the profile that it begins with, and begins with again after `reset`.
+    """
 
     def __init__(
-        self, secret: str = DEFAULT_SECRET, clock: Callable[[], float] = time.time
+        self,
+        secret: str = DEFAULT_SECRET,
+        clock: Callable[[], float] = time.time,
+        make_profile: Callable[[], Profile] = Profile,
     ) -> None:
         self.secret = secret
         self.clock = clock
+        self._make_profile = make_profile
         self.books = Books()
-        self.profile = Profile()
+        self.profile = make_profile()
         self.scripts: dict[str, Script] = {}
         self.callbacks = Callbacks(secret)
+
+    async def reset(self) -> None:
+        """Forget all that happened and was planned, callbacks on their way too."""
+        await self.callbacks.forget()
+        self.callbacks.sent = 0
+        self.books = Books()
+        self.profile = self._make_profile()
+        self.scripts.clear()
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of the gateway's protocol."""
@@ -145,7 +160,7 @@ class Mock:
         if not self.profile.can_close:
             raise Refused(405, "this gateway closes nothing")
         status = self.books.close(request.match_info["payment_id"], self.clock())
-        return web.json_response({"status": status}, status=409 if status == "succeeded" else 200)
+        return web.json_response({"status": status}, status=200 if status == "closed" else 409)
 
     async def _refund(self, request: web.Request) -> web.Response:
         self._check_bearer(request)

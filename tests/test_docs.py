@@ -85,6 +85,35 @@ def test_every_relative_link_leads_to_a_file(page: Path) -> None:
     assert [] == [target for target in links(page) if not leads_somewhere(page, target)]
 
 
+def reached(page: Path) -> set[Path]:
+    """Return the pages that `page` links to, those of linked folders too."""
+    targets = [(page.parent / one.partition("#")[0]).resolve() for one in links(page)]
+    return {
+        path
+        for target in targets
+        for path in (target.glob("*.md") if target.is_dir() else [target])
+        if path in PAGES
+    }
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    """Nobody has to guess that a page is there."""
+    found, new = {ROOT / "README.md"}, {ROOT / "README.md"}
+    while new:
+        new = {path for page in new for path in reached(page)} - found
+        found |= new
+
+    assert [] == [str(page.relative_to(ROOT)) for page in PAGES if page not in found]
+
+
+def test_the_readme_runs_the_image_as_its_page_does() -> None:
+    """One example in two places: what the page of containers advises, the first page does too."""
+    page = (ROOT / "docs/docker.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^docker run --read-only.*?(?=^```)", page, re.DOTALL | re.MULTILINE)
+
+    assert example in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 def test_every_document_that_the_code_names_exists() -> None:
     """An error or a comment sends nobody to a page that is not there."""
     files = [path for pattern in NAMERS for path in ROOT.glob(pattern) if path.is_file()]

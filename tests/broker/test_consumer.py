@@ -9,15 +9,19 @@ import aio_pika
 import pika
 import pytest
 
+from payonce.adapters.codec import decode_poll
 from payonce.adapters.rabbitmq.consumer import Consumer
-from payonce.adapters.rabbitmq.declare import delete_queue
+from payonce.adapters.rabbitmq.declare import delete_queue, plain_channel
 from payonce.adapters.rabbitmq.parked import Parked, Replayed, list_parked, replay
+from payonce.adapters.rabbitmq.topology import UNROUTED
 from payonce.domain.errors import InvalidField
+from payonce.domain.messages import PollDue
 from payonce.ports.bus import DONE, Delivery, Fate, Park
 from tests.broker.rigs import RabbitRig, consuming, soon
 from tests.support.waiting import eventually
 
 INITIATED = "payonce.initiated"
+POLL = PollDue("p-1", "o-1", "mock", 1999, "CNY", 0, 1_700_000_000_123, 1_700_007_200_000)
 
 
 async def foreign(rig: RabbitRig, key: str, **properties: Any) -> None:
@@ -112,7 +116,7 @@ async def test_looking_often_loses_nothing(rabbit: RabbitRig) -> None:
     """A hundred looks at a parked message leave it where it is."""
     await park_one(rabbit, message_id="m-1")
     for _ in range(100):
-        assert ["m-1"] == [one.message_id for one in await list_parked(rabbit.url)]
+        assert ["m-1"] == [one.message_id for one in await parked(rabbit)]
 
 
 async def test_replayed_message_comes_again(rabbit: RabbitRig) -> None:
@@ -189,6 +193,26 @@ async def test_what_the_broker_parks_can_be_replayed(rabbit: RabbitRig) -> None:
     assert ("payonce.poll", "delivery_limit", b"poison") == (one.came_from, one.reason, one.body)
     assert 1 == (await replay(rabbit.url, lambda _: True)).count
     assert 1 == await soon(lambda: rabbit.ready("payonce.poll"))
+
+
+async def test_poll_that_found_no_queue_can_be_replayed(rabbit: RabbitRig) -> None:
+    """It names the work queue that it expired for, not the delay queue that it lay in."""
+    async with plain_channel(rabbit.url) as channel:
+        await channel.queue_unbind("payonce.poll", "payonce.due", "*.poll")
+    await rabbit.timer.poll_after(50, POLL)
+    await soon(lambda: rabbit.ready(UNROUTED))
+    (one,) = await list_parked(rabbit.url, UNROUTED)
+    assert ("payonce.poll", "no queue is bound for 50.poll") == (one.came_from, one.reason)
+    assert Replayed(1, ()) == await replay(rabbit.url, lambda _: True, UNROUTED)
+    got: list[Delivery] = []
+
+    async def receive(delivery: Delivery) -> Fate:
+        got.append(delivery)
+        return DONE
+
+    async with consuming(rabbit.consumer("payonce.poll", 10, receive)):
+        await eventually(lambda: got)
+    assert [(POLL, {})] == [(decode_poll(one.body), dict(one.headers)) for one in got]
 
 
 async def test_broken_machinery_ends_the_run(

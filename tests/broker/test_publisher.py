@@ -149,6 +149,24 @@ async def test_unreachable_broker_is_unavailable_in_time() -> None:
     await running
 
 
+async def test_each_failed_use_of_the_broker_is_counted() -> None:
+    """Every failure to connect, by either connection, and every publish without a confirm."""
+    counted: list[str] = []
+    url = "amqp://127.0.0.1:1/"
+    broker = RabbitBroker(
+        url, TOPOLOGY, SystemClock(), confirm_timeout_s=0.01, on_away=counted.append
+    )
+    running = asyncio.create_task(broker.run())
+    await eventually(lambda: len(counted) >= 2)
+    before = len(counted)
+    with pytest.raises(Unavailable):
+        await broker.timer.poll_after(0, POLL)
+    assert before < len(counted)
+    assert {"rabbitmq"} == set(counted)
+    await broker.close(1)
+    await running
+
+
 async def test_drain_waits_for_confirms(rabbit: RabbitRig) -> None:
     """What was sent before the end is confirmed before the end."""
     sending = [asyncio.create_task(rabbit.timer.poll_after(0, POLL)) for _ in range(300)]

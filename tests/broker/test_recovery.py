@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from payonce.domain.errors import Unavailable
+from payonce.adapters.clock import SystemClock
+from payonce.adapters.rabbitmq.broker import RabbitBroker
+from payonce.domain.errors import Unavailable, Unroutable
 from payonce.domain.messages import PollDue
 from payonce.ports.bus import DONE, Delivery, Fate
-from tests.broker.rigs import RabbitRig, consuming
+from tests.broker.rigs import TOPOLOGY, RabbitRig, consuming
 from tests.support.servers import Servers
 from tests.support.waiting import eventually
 
@@ -98,6 +100,24 @@ async def test_publisher_comes_back(rabbit: RabbitRig, servers: Servers) -> None
     assert 1 == await asyncio.to_thread(cut_connections, servers, "publishing")
     await asyncio.gather(*(send(rabbit, f"m-{n}") for n in range(50)))
     assert 50 <= await rabbit.ready(INITIATED)
+
+
+async def test_lost_connection_is_counted(servers: Servers, amqp_url: str) -> None:
+    """Once; what works, what finds no queue, and our own good-bye are not counted."""
+    counted: list[str] = []
+    broker = RabbitBroker(amqp_url, TOPOLOGY, SystemClock(), on_away=counted.append)
+    running = asyncio.create_task(broker.run())
+    await eventually(broker.connected)
+    await broker.timer.poll_after(0, POLL)
+    with pytest.raises(Unroutable):
+        await broker.publish("payments", "nobody", b"", content_type="x", message_id="m-1")
+    assert [] == counted
+    assert 1 == await asyncio.to_thread(cut_connections, servers, "consuming")
+    await eventually(lambda: counted)
+    await eventually(broker.connected)
+    await broker.close(5)
+    await running
+    assert ["rabbitmq"] == counted
 
 
 async def test_killed_broker_loses_nothing(rabbit: RabbitRig, mortal: Servers) -> None:

@@ -4,6 +4,7 @@ from payonce.adapters.memory.bus import matches
 from payonce.adapters.rabbitmq.topology import (
     DUE,
     Binding,
+    due_queue_name,
     payonce_topology,
     service_queue_name,
     service_topology,
@@ -85,3 +86,23 @@ def test_bad_service_names_are_refused(name: str) -> None:
 def test_topic_patterns(pattern: str, key: str, expected: bool) -> None:
     """The in-process bus matches topics as AMQP does."""
     assert expected is matches(pattern, key)
+
+
+@pytest.mark.parametrize(
+    ("routing_key", "queue"),
+    [
+        ("3000.poll", "payonce.poll"),
+        ("0.close", "payonce.close"),
+        ("1000.svc-shop", "shop.payment-succeeded"),
+        ("1000.svc-a-b", "a-b.payment-succeeded"),
+        ("0.initiated", None),
+        ("0.nobody", None),
+        ("0.svc-", None),
+        ("0.svc-payonce", None),
+        ("poll", None),
+        ("", None),
+    ],
+)
+def test_what_comes_due_names_its_queue(routing_key: str, queue: str | None) -> None:
+    """A delayed message that found no queue can still be sent where it belongs."""
+    assert queue == due_queue_name(routing_key)

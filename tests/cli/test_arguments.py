@@ -84,6 +84,8 @@ WRONG = [
     (("parked",), "ACTION"),
     (("parked", "drop"), "drop"),
     (("parked", "list", "m-1"), "m-1"),
+    (("parked", "list", "--service", "shop", "--unrouted"), "--unrouted"),
+    (("parked", "replay", "--all", "--unrouted", "--service", "shop"), "--service"),
     (("demo", "--forever"), "--forever"),
 ]
 
@@ -180,7 +182,7 @@ def test_wrong_configuration_stops_every_command(payonce: Payonce, action: tuple
     """A bad key ends each command with 2 and one line before any server is asked."""
     ended = payonce(*action, PAYONCE_HTTP__PROT="1")
 
-    line = "payonce: configuration: http.prot: is unknown; did you mean http.port; allowed: "
+    line = "payonce: configuration: http.prot: is unknown (did you mean http.port?); allowed: http."
     assert (2, "") == (ended.status, ended.out)
     assert ended.err.startswith(line)
     assert 1 == ended.err.count("\n")

@@ -212,6 +212,37 @@ async def test_missing_gateway_is_refused_while_it_is_watched(town: Town) -> Non
 
     assert status == 2
     assert "gateways.mock" in err.splitlines()[-1]
+    status, out, _ = await town.payonce("check", "--json")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert (status, ["gateways"]) == (1, [one["name"] for one in rows if not one["ok"]])
+    assert f"payonce: {rows[-1]['detail']}" == err.splitlines()[-1]
+
+
+async def test_edge_alone_is_ready(town: Town) -> None:
+    """A process with no other role has what /readyz asks for, and says so."""
+    worker = town.worker("--only", "edge")
+    await worker.start()
+
+    assert await worker.get_status("/metrics") == 200
+    assert await worker.end() == 0
+
+
+async def test_every_server_that_is_away_is_counted(town: Town) -> None:
+    """Failed uses of PostgreSQL and RabbitMQ are counted before anything else works."""
+    worker = town.worker(
+        PAYONCE_POSTGRES_DSN="postgresql://u@127.0.0.1:1/x", PAYONCE_AMQP_URL="amqp://127.0.0.1:1/"
+    )
+    await worker.start(ready=False)
+
+    async def both_counted() -> bool:
+        text = await worker.get_text("/metrics")
+        counted = {name for name in ("postgresql", "rabbitmq") if _AWAY.format(name) in text}
+        return len(counted) == 2
+
+    await eventually(both_counted, 20)
+
+
+_AWAY = 'payonce_server_away_total{{server="{}"}} '
 
 
 async def test_term_drains_and_exits_well(town: Town) -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from payonce.adapters.rabbitmq.declare import declare, ready_messages
+from payonce.adapters.rabbitmq.declare import declare, delete_queue, ready_messages
 from payonce.adapters.rabbitmq.parked import list_parked
 from payonce.adapters.rabbitmq.topology import payonce_topology
 from payonce.domain.errors import InvalidField
@@ -209,6 +209,38 @@ async def test_services_do_not_see_each_other(amqp_url: str, shop: Shop) -> None
         shop.tell_paid("o-1")
         await eventually(lambda: got["shop"] == 2)
     assert {"shop": 2, "mail": 1} == dict(got)
+
+
+async def test_changed_ladder_loses_nothing(amqp_url: str, shop: Shop) -> None:
+    """What waits on an old rung comes due for the next process; the old queue stays, empty."""
+    attempts: list[int] = []
+
+    async def fail_at_first(event: OrderPaid) -> bool:
+        attempts.append(event.attempt)
+        return event.attempt > 0
+
+    before = OrderConsumer("shop", amqp_url, fail_at_first, ladder=Ladder((700,)))
+    async with running(before):
+        shop.tell_paid("o-1")
+        await eventually(lambda: attempts)
+    async with running(kit(amqp_url, fail_at_first)):
+        await eventually(lambda: len(attempts) == 2)
+    assert ([0, 1], 0) == (attempts, await ready_messages(amqp_url, "payonce.delay.svc-shop.700"))
+
+
+async def test_deleted_delay_queue_is_declared_when_it_is_needed(amqp_url: str, shop: Shop) -> None:
+    """A delay queue that is removed while it is empty, though still in use, costs no event."""
+    attempts: list[int] = []
+
+    async def fail_once(event: OrderPaid) -> bool:
+        attempts.append(event.attempt)
+        return event.attempt > 0
+
+    async with running(kit(amqp_url, fail_once)):
+        await delete_queue(amqp_url, "payonce.delay.svc-shop.50")
+        shop.tell_paid("o-1")
+        await eventually(lambda: len(attempts) == 2)
+    assert [0, 1] == attempts
 
 
 @pytest.mark.parametrize("first", ["payonce", "service"])

@@ -161,6 +161,16 @@ def test_unknown_key_is_named_with_its_neighbour(
     assert hint in error.problem
 
 
+def test_unknown_key_reads_well(tmp_path: Path) -> None:
+    """One semicolon, and every key in full, as it would be written."""
+    error = refusal(tmp_path, f"{SMALLEST}[sweep]\never = 1\n")
+
+    assert str(error) == (
+        "configuration: sweep.ever: is unknown (did you mean sweep.every?);"
+        " allowed: sweep.every, sweep.grace"
+    )
+
+
 @pytest.mark.parametrize(
     ("variable", "key"),
     [
@@ -180,6 +190,58 @@ def test_unknown_variable_is_named(tmp_path: Path, variable: str, key: str) -> N
     value = str(tmp_path / "value") if variable.endswith("_FILE") else "1"
 
     assert key == refusal(tmp_path, **{variable: value}).key
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SERVICE_HOST", "10.96.0.1"),
+        ("SERVICE_HOST", "fd00::1"),
+        ("SERVICE_PORT", "8080"),
+        ("SERVICE_PORT_HTTP", "8080"),
+        ("SERVICE_PORT_KEY_FILE", "8080"),
+        ("PORT", "tcp://10.96.0.1:8080"),
+        ("PORT", "tcp://[fd00::1]:8080"),
+        ("PORT_8080_TCP", "tcp://10.96.0.1:8080"),
+        ("PORT_8080_TCP_PROTO", "tcp"),
+        ("PORT_8080_TCP_PORT", "8080"),
+        ("PORT_8080_TCP_ADDR", "10.96.0.1"),
+        ("PORT_53_UDP", "udp://10.96.0.1:53"),
+        ("WORKER_SERVICE_HOST", "10.96.0.1"),
+        ("WORKER_PORT", "tcp://10.96.0.1:8080"),
+        ("EU_EDGE_2_SERVICE_PORT_HTTP", "8080"),
+        ("HTTP_PORT", "tcp://10.96.0.1:8080"),
+    ],
+)
+def test_what_kubernetes_says_of_a_service_is_left_alone(
+    tmp_path: Path, variable: str, value: str
+) -> None:
+    """A Service named payonce or payonce-... puts such variables into every pod."""
+    assert read(tmp_path) == read(tmp_path, **{variable: value})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HTTP_PORT", "8080"),
+        ("PORT", "8080"),
+        ("PORT", "tcp://broker"),
+        ("SERVICE_HOST", "edge.internal"),
+        ("SERVICE_PORT", "many"),
+        ("PORT_TCP", "tcp://10.96.0.1:8080"),
+        ("PORT_8080_TCP_URL", "tcp://10.96.0.1:8080"),
+        ("SERVICE__HOST", "10.96.0.1"),
+        ("HTTP__SERVICE_PORT", "8080"),
+        ("HTTP___PORT", "tcp://10.96.0.1:8080"),
+        ("service_host", "10.96.0.1"),
+        ("SERVICE_SECRET", "8080"),
+    ],
+)
+def test_what_only_resembles_a_service_is_refused(
+    tmp_path: Path, variable: str, value: str
+) -> None:
+    """A misspelt key stays an error, however near it comes."""
+    assert "is unknown" in refusal(tmp_path, **{variable: value}).problem
 
 
 def test_key_below_a_value_is_refused(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ class FakeStore:
     settled_at: dict[str, datetime] = field(default_factory=dict)
     acknowledged: set[str] = field(default_factory=set)
     refunds: list[Refund] = field(default_factory=list)
+    refunded_at: dict[str, datetime] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     outbox: dict[str, Waiting] = field(default_factory=dict)
 
@@ -164,15 +165,23 @@ class FakeStore:
         """See the port."""
         unresolved = [p.expires_at for p in self.payments.values() if p.unresolved]
         unacknowledged = [at for key, at in self.settled_at.items() if key not in self.acknowledged]
+        mismatched = [self.initiated_at[k] for k, p in self.payments.items() if p.mismatched]
+        held = [
+            self.refunded_at[one.refund_id]
+            for one in self.refunds
+            if one.status is RefundStatus.HELD
+        ]
         return Backlog(
             outbox_events=len(self.outbox),
             outbox_oldest_at=min((w.event.occurred_at for w in self.outbox.values()), default=None),
             unresolved=len(unresolved),
             unresolved_oldest_at=min(unresolved, default=None),
-            mismatched=sum(payment.mismatched is not None for payment in self.payments.values()),
+            mismatched=len(mismatched),
+            mismatched_oldest_at=min(mismatched, default=None),
             unacknowledged=len(unacknowledged),
             unacknowledged_oldest_at=min(unacknowledged, default=None),
-            refunds_held=sum(refund.status is RefundStatus.HELD for refund in self.refunds),
+            refunds_held=len(held),
+            refunds_held_oldest_at=min(held, default=None),
         )
 
     def _register(self, wanted: Registration) -> Registered:
@@ -199,9 +208,9 @@ class FakeStore:
             order = replace(order, amount=message.amount, currency=message.currency)
         self.orders[order.order_id] = order
         self.payments[payment.payment_id] = payment
+        self.initiated_at[payment.payment_id] = message.initiated_at
         self.expires_given[payment.payment_id] = message.expires_given
         self.revive_at[payment.payment_id] = wanted.revive_at
-        self.initiated_at[payment.payment_id] = message.initiated_at
         return payment, order
 
     def _registered(self, one: Registered, older: dict[str, list[Payment]]) -> Registered:
@@ -272,6 +281,8 @@ class FakeStore:
         for event in effects.events:
             self.outbox.setdefault(event.event_id, Waiting(event))
         self.refunds.extend(effects.refunds)
+        for one in effects.refunds:
+            self.refunded_at[one.refund_id] = effects.entries[0].at
         self.entries.extend(effects.entries)
 
     def _record(self, one: StepDone) -> bool:

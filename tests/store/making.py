@@ -86,6 +86,7 @@ def registration(
     currency: str = "CNY",
     gateway: str = "mock",
     ref: str | None = None,
+    initiated_at: datetime = NOW,
     expires_at: datetime | None = None,
     revive_at: datetime | None = None,
 ) -> Registration:
@@ -97,7 +98,7 @@ def registration(
         amount=amount,
         currency=currency,
         gateway_ref=ref,
-        initiated_at=NOW,
+        initiated_at=initiated_at,
         expires_at=expires_at or EXPIRES,
         expires_given=expires_at is not None,
         traceparent=f"trace-of-{payment_id}",

@@ -9,7 +9,7 @@ import pytest
 from payonce.adapters.postgres.database import MAX_ATTEMPTS, Connection, Database
 from payonce.adapters.postgres.failures import translate
 from payonce.domain.errors import BadSettings, Unavailable
-from tests.store.making import Store, facts, register, registration, settle, success
+from tests.store.making import Store, facts, opened, register, registration, settle, success
 from tests.support.ports import free_port
 from tests.support.servers import Servers
 from tests.support.waiting import eventually
@@ -41,6 +41,27 @@ async def test_a_server_that_is_away_at_the_start_is_survived() -> None:
         await database.ping()
     assert "hush" not in str(caught.value)
     await database.close()
+
+
+async def test_each_use_of_a_server_that_is_away_is_counted() -> None:
+    """By the server's name, once a use, for the metrics."""
+    counted: list[str] = []
+    dsn = f"postgresql://127.0.0.1:{free_port()}/x"
+    async with opened(Database(dsn, on_away=counted.append)) as database:
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await database.ping()
+    assert ["postgresql"] * 2 == counted
+
+
+async def test_other_failures_are_not_counted(dsn: str) -> None:
+    """A mistake of ours and a statement that works say nothing against the server."""
+    counted: list[str] = []
+    async with opened(Database(dsn, on_away=counted.append)) as database:
+        await database.ping()
+        with pytest.raises(asyncpg.UndefinedTableError):
+            await database.fetch("SELECT * FROM nowhere")
+    assert [] == counted
 
 
 async def test_a_restarted_server_is_found_again(

@@ -11,7 +11,17 @@ from payonce.domain.order import OrderStatus
 from payonce.domain.payment import MismatchReason, PaymentStatus
 from payonce.domain.report import Outcome
 from payonce.ports.store import Wanted
-from tests.store.making import Store, facts, later, register, registration, settle, success, word
+from tests.store.making import (
+    NOW,
+    Store,
+    facts,
+    later,
+    register,
+    registration,
+    settle,
+    success,
+    word,
+)
 
 
 def verdicts(judged: Sequence[Effects | None]) -> list[Verdict | None]:
@@ -101,7 +111,19 @@ async def test_a_success_at_another_amount_is_mismatched(store: Store) -> None:
     stored = await facts(store, "p1", "p2")
     assert {MismatchReason.AMOUNT} == {one.payment.mismatched for one in stored.values()}
     assert OrderStatus.OPEN is stored["p1"].order.status
-    assert 2 == (await store.overview.backlog()).mismatched
+    backlog = await store.overview.backlog()
+    assert (2, NOW) == (backlog.mismatched, backlog.mismatched_oldest_at)
+
+
+async def test_what_waits_is_as_old_as_its_oldest(store: Store) -> None:
+    """Nothing waits, nothing has an age; of two mismatched the one initiated first counts."""
+    empty = await store.overview.backlog()
+    assert (None, None) == (empty.mismatched_oldest_at, empty.refunds_held_oldest_at)
+    await register(store, registration("p1", "o1", initiated_at=later(5)), registration("p2", "o2"))
+    await settle(store, success("p1", 99))
+    assert later(5) == (await store.overview.backlog()).mismatched_oldest_at
+    await settle(store, success("p2", 99))
+    assert NOW == (await store.overview.backlog()).mismatched_oldest_at
 
 
 async def test_a_reported_ref_of_another_payment_is_found(store: Store) -> None:

@@ -67,14 +67,21 @@ class Worker:
 
     async def get_status(self, path: str) -> int:
         """Return the status that `path` answers with, 0 where nobody answers."""
+        return (await self._get(path))[0]
+
+    async def get_text(self, path: str) -> str:
+        """Return what `path` answers, nothing where nobody answers."""
+        return (await self._get(path))[1]
+
+    async def _get(self, path: str) -> tuple[int, str]:
         try:
             async with (
                 aiohttp.ClientSession() as session,
                 session.get(f"http://127.0.0.1:{self.port}{path}") as answer,
             ):
-                return answer.status
+                return answer.status, await answer.text()
         except aiohttp.ClientError:
-            return 0
+            return 0, ""
 
     def send(self, number: signal.Signals) -> None:
         """Signal it."""

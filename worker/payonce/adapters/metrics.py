@@ -165,8 +165,8 @@ class Gauges:
             "outbox": (backlog.outbox_events, backlog.outbox_oldest_at),
             "unresolved": (backlog.unresolved, backlog.unresolved_oldest_at),
             "unacknowledged": (backlog.unacknowledged, backlog.unacknowledged_oldest_at),
-            "mismatched": (backlog.mismatched, None),
-            "refunds_held": (backlog.refunds_held, None),
+            "mismatched": (backlog.mismatched, backlog.mismatched_oldest_at),
+            "refunds_held": (backlog.refunds_held, backlog.refunds_held_oldest_at),
         }
         for what, (count, oldest_at) in counts.items():
             self._waiting.labels(what).set(count)

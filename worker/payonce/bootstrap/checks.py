@@ -1,14 +1,15 @@
 """Is everything there? For /readyz, for the gauges, for `payonce check`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from payonce.adapters.postgres.migrate import check_migrated
+from payonce.adapters.postgres.reader import Reader
 from payonce.adapters.rabbitmq.declare import queue_depths
 from payonce.adapters.rabbitmq.management import Management
 from payonce.bootstrap.topology import topology_of
 from payonce.bootstrap.world import World
-from payonce.domain.errors import PayonceError
+from payonce.domain.errors import BadSettings, PayonceError
 
 Check = Callable[[], Awaitable[str | None]]
 """Returns what is wrong; None: nothing."""
@@ -29,6 +30,17 @@ def readiness(world: World, prepared: "asyncio.Task[None]") -> dict[str, Check]:
         return None if world.broker.connected() else "not connected"
 
     return {"schema": schema, "postgresql": postgresql, "rabbitmq": rabbitmq}
+
+
+async def refuse_missing_gateways(reader: Reader, configured: Iterable[str]) -> None:
+    """Raise BadSettings where payments are watched whose gateway is not configured."""
+    missing = sorted(set(await reader.watched_gateways()) - set(configured))
+    if missing:
+        raise BadSettings(
+            f"gateways.{missing[0]}",
+            f"is missing while payments of {', '.join(missing)} are still watched",
+            "to leave the configuration once its last watch has ended",
+        )
 
 
 async def problem_of(work: Awaitable[object]) -> str | None:

@@ -10,7 +10,7 @@ import structlog
 from payonce.adapters.metrics import Gauges
 from payonce.adapters.postgres.migrate import check_migrated
 from payonce.adapters.rabbitmq.topology import work_queue_name
-from payonce.bootstrap.checks import queue_depths_of, readiness
+from payonce.bootstrap.checks import queue_depths_of, readiness, refuse_missing_gateways
 from payonce.bootstrap.edge import routes_of
 from payonce.bootstrap.world import World, open_world
 from payonce.daemon import Daemon, Service, stop_on_signals
@@ -52,8 +52,8 @@ async def prepare(world: World) -> None:
     said = ""
     while True:
         try:
-            await check_migrated(world.settings.servers.postgres_dsn)
-            await refuse_missing_gateways(world)
+            await _check_migrated(world)
+            await refuse_missing_gateways(world.reader(), world.gateways)
             # What start-up made lives as long as the process: the collector need not look at it.
             gc.collect()
             gc.freeze()
@@ -65,21 +65,19 @@ async def prepare(world: World) -> None:
             await asyncio.sleep(_ASK_AGAIN_S)
 
 
-async def refuse_missing_gateways(world: World) -> None:
-    """Raise BadSettings where payments are watched whose gateway is not configured."""
-    watched = await world.reader().watched_gateways()
-    missing = sorted(set(watched) - set(world.gateways))
-    if missing:
-        names = ", ".join(missing)
-        raise BadSettings(
-            f"gateways.{missing[0]}",
-            f"is missing while payments of {names} are still watched",
-            "keep the gateway in the configuration until its last watch has ended",
-        )
+async def _check_migrated(world: World) -> None:
+    try:
+        await check_migrated(world.settings.servers.postgres_dsn)
+    except Unavailable as error:
+        world.meter.server_away(error.server)
+        raise
 
 
 def workers(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]") -> list[Service]:
-    """Return the services of these roles, edge excepted; they begin once `prepared` has ended."""
+    """Return the services of these roles, edge excepted, and the broker that every role needs.
+
+    They begin once `prepared` has ended, the broker at once.
+    """
     services = []
     if "consumer" in roles:
         services += [
@@ -92,8 +90,7 @@ def workers(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]")
         services.append(Service("sweeper", _after(prepared, world.sweeper().run)))
         if world.keeps_delays:
             services.append(Service("delays", _after(prepared, world.delay_keeper().run)))
-    if roles - {"edge"}:
-        services.append(_broker(world))
+    services.append(_broker(world))
     return services
 
 

@@ -16,9 +16,15 @@ from payonce.adapters.postgres.reader import Reader
 from payonce.adapters.rabbitmq.broker import RabbitBroker
 from payonce.adapters.rabbitmq.declare import declare, queue_depths
 from payonce.adapters.rabbitmq.parked import Parked, Replayed, list_parked, replay
-from payonce.adapters.rabbitmq.topology import PARKED, PAYMENTS, Topology, parked_queue_name
+from payonce.adapters.rabbitmq.topology import (
+    PARKED,
+    PAYMENTS,
+    UNROUTED,
+    Topology,
+    parked_queue_name,
+)
 from payonce.adapters.redis.cache import RedisCache
-from payonce.bootstrap.checks import problem_of
+from payonce.bootstrap.checks import problem_of, refuse_missing_gateways
 from payonce.bootstrap.topology import topology_of
 from payonce.bootstrap.world import longest_wait_ms
 from payonce.domain.ids import event_id
@@ -26,7 +32,7 @@ from payonce.domain.report import Outcome
 from payonce.domain.times import format_time
 from payonce.gateways.client import open_session
 from payonce.gateways.registry import build_gateways
-from payonce.ports.gateway import ChargeRef
+from payonce.ports.gateway import ChargeRef, Gateway
 from payonce.settings import Settings
 
 PUBLISH_AT_ONCE = 200
@@ -42,11 +48,12 @@ class MigrateReport:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One thing that was checked."""
+    """One thing that was checked; payonce works on without what is not `required`."""
 
     name: str
     ok: bool
     detail: str
+    required: bool = True
 
 
 async def migrate(settings: Settings) -> MigrateReport:
@@ -58,42 +65,51 @@ async def migrate(settings: Settings) -> MigrateReport:
 
 
 async def check(settings: Settings, *, online: bool = False) -> list[CheckResult]:
-    """Ask every server whether it is there and holds what payonce needs; `online`: gateways too."""
-    queues = topology_of(settings).queue_names()
+    """Ask every server whether it is there and holds what payonce needs; `online`: gateways too.
 
-    async def postgresql() -> None:
-        await check_migrated(settings.servers.postgres_dsn)
-
-    async def rabbitmq() -> str | None:
-        depths = await queue_depths(settings.servers.amqp_url, queues)
-        missing = [name for name, depth in depths.items() if depth is None]
-        return f"{len(missing)} queues are missing: run payonce migrate" if missing else None
-
-    async def redis() -> None:
-        cache = RedisCache(settings.servers.redis_url, NullMeter(), longest_wait_ms(settings))
-        try:
-            await cache.ping()
-        finally:
-            await cache.close()
-
-    return [
-        await _check("postgresql", postgresql()),
-        await _check("rabbitmq", rabbitmq()),
-        await _check("redis", redis()),
-        *(await _check_gateways(settings) if online else []),
-    ]
-
-
-async def _check_gateways(settings: Settings) -> list[CheckResult]:
-    """Ask each gateway for a charge that does not exist: harmless, and it must say so."""
-    results = []
+    Raises BadSettings where `run` would refuse the configuration before it asked any server.
+    """
     async with open_session() as session:
-        for name, gateway in build_gateways(settings.gateways, session, NullMeter()).items():
-            report = await gateway.query(ChargeRef("payonce-check"))
-            ok = report.outcome is not Outcome.UNKNOWN
-            detail = "ok" if ok else f"no usable answer: {report.reason}"
-            results.append(CheckResult(f"gateway {name}", ok, detail))
-    return results
+        gateways = build_gateways(settings.gateways, session, NullMeter())
+        database = await _check("postgresql", check_migrated(settings.servers.postgres_dsn))
+        results = [
+            database,
+            await _check("rabbitmq", _check_declared(settings)),
+            await _check("redis", _check_cache(settings), required=False),
+        ]
+        if database.ok:
+            results.append(await _check("gateways", _check_watched(settings)))
+        if online:
+            results += [await _ask_gateway(one) for one in gateways.values()]
+        return results
+
+
+async def _check_declared(settings: Settings) -> str | None:
+    queues = topology_of(settings).queue_names()
+    depths = await queue_depths(settings.servers.amqp_url, queues)
+    missing = [name for name, depth in depths.items() if depth is None]
+    return f"{len(missing)} queues are missing: run payonce migrate" if missing else None
+
+
+async def _check_cache(settings: Settings) -> None:
+    cache = RedisCache(settings.servers.redis_url, NullMeter(), longest_wait_ms(settings))
+    try:
+        await cache.ping()
+    finally:
+        await cache.close()
+
+
+async def _check_watched(settings: Settings) -> None:
+    async with open_reader(settings) as reader:
+        await refuse_missing_gateways(reader, settings.gateways)
+
+
+async def _ask_gateway(gateway: Gateway) -> CheckResult:
+    """Ask for a charge that does not exist: harmless, and the gateway must say so."""
+    report = await gateway.query(ChargeRef("payonce-check"))
+    ok = report.outcome is not Outcome.UNKNOWN
+    detail = "ok" if ok else f"no usable answer: {report.reason}"
+    return CheckResult(f"gateway {gateway.name}", ok, detail)
 
 
 @asynccontextmanager
@@ -109,7 +125,7 @@ async def open_reader(settings: Settings) -> AsyncIterator[Reader]:
 
 @dataclass(frozen=True, slots=True)
 class ParkedQueue:
-    """The messages that were put aside; `queue` is payonce.parked or NAME.parked."""
+    """The messages that were put aside, in payonce.parked, payonce.unrouted or NAME.parked."""
 
     amqp_url: str
     queue: str = PARKED
@@ -127,10 +143,15 @@ class ParkedQueue:
 
 
 @asynccontextmanager
-async def open_parked(settings: Settings, service: str | None = None) -> AsyncIterator[ParkedQueue]:
-    """Give the parked messages of payonce, or of the order consumer named `service`."""
+async def open_parked(
+    settings: Settings, service: str | None = None, *, unrouted: bool = False
+) -> AsyncIterator[ParkedQueue]:
+    """Give the parked messages of payonce, or of the order consumer named `service`.
+
+    `unrouted`: those of both that came due for a queue that was not there.
+    """
     queue = PARKED if service is None else parked_queue_name(service)
-    yield ParkedQueue(settings.servers.amqp_url, queue)
+    yield ParkedQueue(settings.servers.amqp_url, UNROUTED if unrouted else queue)
 
 
 async def publish_initiated(
@@ -199,7 +220,7 @@ def _first_error() -> Iterator[None]:
         raise group.exceptions[0] from None
 
 
-async def _check(name: str, work: "Any") -> CheckResult:
+async def _check(name: str, work: Awaitable[str | None], *, required: bool = True) -> CheckResult:
     found: list[str | None] = []
 
     async def run() -> None:
@@ -207,4 +228,4 @@ async def _check(name: str, work: "Any") -> CheckResult:
 
     problem = await problem_of(run())
     problem = problem or (found[0] if found else None)
-    return CheckResult(name, problem is None, problem or "ok")
+    return CheckResult(name, problem is None, problem or "ok", required)

@@ -166,7 +166,7 @@ async def open_world(settings: Settings) -> AsyncIterator[World]:
     """Build the adapters; no server is asked yet. They are closed in reverse order at the end."""
     clock, meter = SystemClock(), PrometheusMeter()
     async with AsyncExitStack() as stack:
-        database = Database(settings.servers.postgres_dsn)
+        database = Database(settings.servers.postgres_dsn, on_away=meter.server_away)
         await database.open()
         stack.push_async_callback(database.close)
         cache = RedisCache(settings.servers.redis_url, meter, longest_wait_ms(settings))
@@ -177,6 +177,7 @@ async def open_world(settings: Settings) -> AsyncIterator[World]:
             topology_of(settings),
             clock,
             on_parked=meter.message_parked,
+            on_away=meter.server_away,
         )
         gateways = build_gateways(settings.gateways, session, meter)
         yield World(settings, clock, meter, database, broker, cache, gateways)

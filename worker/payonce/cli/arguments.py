@@ -97,6 +97,12 @@ def _consume(parser: Parser) -> None:
         help="holds whsec_..., which signs each call; default: order_service.secret",
     )
     parser.add_argument(
+        "--no-acknowledge",
+        action="store_false",
+        dest="acknowledge",
+        help="do not tell payonce: for services that do not own the order",
+    )
+    parser.add_argument(
         "--ladder",
         default="1s,5s,30s,3m",
         metavar="WAITS",
@@ -124,7 +130,11 @@ def _parked(parser: Parser) -> None:
     replaying.add_argument("ids", nargs="*", metavar="MESSAGE_ID", help="as the list shows it")
     replaying.add_argument("--all", action="store_true", help="every message")
     for one in (listing, replaying):
-        one.add_argument("--service", metavar="NAME", help="those of an order consumer")
+        which = one.add_mutually_exclusive_group()
+        which.add_argument("--service", metavar="NAME", help="those of an order consumer")
+        which.add_argument(
+            "--unrouted", action="store_true", help="those that came due for a queue not there"
+        )
 
 
 def _demo(parser: Parser) -> None:

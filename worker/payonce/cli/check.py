@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from dataclasses import asdict
 
 from payonce.bootstrap import CheckResult, check
 from payonce.cli.printing import print_json, shown
@@ -15,26 +16,35 @@ _VARIABLES = {
 
 
 async def execute(arguments: argparse.Namespace) -> int:
-    """Check configuration and servers; 1 where something is wrong."""
+    """Check configuration and servers; 1 where something that payonce needs is wrong."""
     settings = load_settings(os.environ)
     results = await check(settings, online=arguments.online)
     if arguments.json:
-        print_json({"name": one.name, "ok": one.ok, "detail": one.detail} for one in results)
+        print_json(asdict(one) for one in results)
     else:
         _print(results)
-    return 0 if all(one.ok for one in results) else 1
+    return 0 if all(one.ok or not one.required for one in results) else 1
 
 
 def _print(results: list[CheckResult]) -> None:
     width = max(len(one.name) for one in results)
     for one in results:
         detail = "" if one.ok else shown(_told(one))
-        print(f"{'ok   ' if one.ok else 'WRONG'}  {one.name:<{width}}  {detail}".rstrip())
+        print(f"{_word(one):<5}  {one.name:<{width}}  {detail}".rstrip())
+
+
+def _word(result: CheckResult) -> str:
+    if result.ok:
+        return "ok"
+    return "WRONG" if result.required else "warn"
 
 
 def _told(result: CheckResult) -> str:
     """Return what is wrong, and what to do where a server is away."""
     detail = result.detail.removeprefix(f"{result.name} is ")
-    if detail.startswith("unavailable") and result.name in _VARIABLES:
-        return f"{detail}; start it, or set {_VARIABLES[result.name]}"
-    return detail
+    if not result.required:
+        detail = f"away: payonce works on, slower ({detail.removeprefix('unavailable: ')})"
+    elif not detail.startswith("unavailable"):
+        return detail
+    variable = _VARIABLES.get(result.name)
+    return f"{detail}; start it, or set {variable}" if variable else detail

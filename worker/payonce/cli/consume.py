@@ -28,6 +28,7 @@ async def execute(arguments: argparse.Namespace) -> int:
         stop,
         secret=secret,
         ladder=ladder,
+        acknowledge=arguments.acknowledge,
     )
     return 0
 

@@ -27,7 +27,7 @@ async def execute(arguments: argparse.Namespace) -> int:
     settings = load_settings(os.environ)
     if arguments.service is None:
         await check_declared(settings)
-    async with open_parked(settings, arguments.service) as parked:
+    async with open_parked(settings, arguments.service, unrouted=arguments.unrouted) as parked:
         if arguments.action == "list":
             return await _list(parked, arguments)
         return await _replay(parked, arguments)
@@ -39,7 +39,7 @@ async def _list(parked: ParkedQueue, arguments: argparse.Namespace) -> int:
         print_json(rows)
     else:
         table = [{**row, "body": _gist(row["body"])} for row in rows]
-        print_table(table, _COLUMNS, "nothing is parked")
+        print_table(table, _COLUMNS, f"nothing is {'unrouted' if arguments.unrouted else 'parked'}")
     if len(rows) == arguments.limit:
         print("there may be more: --limit", file=sys.stderr)
     return 0

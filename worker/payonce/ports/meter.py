@@ -1,6 +1,10 @@
 """What is counted."""
 
+from collections.abc import Callable
 from typing import Protocol
+
+OnAway = Callable[[str], None]
+"""`Meter.server_away`: takes the name of a server whose use failed."""
 
 
 class Meter(Protocol):

@@ -212,9 +212,11 @@ class Backlog:
     unresolved: int
     unresolved_oldest_at: datetime | None
     mismatched: int
+    mismatched_oldest_at: datetime | None
     unacknowledged: int
     unacknowledged_oldest_at: datetime | None
     refunds_held: int
+    refunds_held_oldest_at: datetime | None
 
 
 class Overview(Protocol):

@@ -75,8 +75,8 @@ class Table:
         for name in self._content:
             if name not in self._asked:
                 near = difflib.get_close_matches(name, self._asked, n=1)
-                hint = f"; did you mean {self.key_of(near[0])}" if near else ""
-                allowed = ", ".join(sorted(self._asked))
+                hint = f" (did you mean {self.key_of(near[0])}?)" if near else ""
+                allowed = ", ".join(self.key_of(one) for one in sorted(self._asked))
                 raise BadSettings(self.key_of(name), f"is unknown{hint}", allowed)
 
 

@@ -22,6 +22,17 @@ OTHER = frozenset({"CONFIG", "LOG_LEVEL", "LOG_FORMAT"})
 
 _NOT_IN_VARIABLES = re.compile(r"[^A-Za-z0-9_]")
 
+_SERVICE_LINK = re.compile(
+    r"PAYONCE(?:_[A-Z0-9]+)*?"
+    r"(?:_SERVICE_HOST=[0-9A-Fa-f.:]+"
+    r"|_SERVICE_PORT(?:_[A-Z0-9]+)*=\d+"
+    r"|_PORT(?:_\d+_(?:TCP|UDP|SCTP))?=(?:tcp|udp|sctp)://[0-9A-Fa-f.:\[\]]+:\d+"
+    r"|_PORT_\d+_(?:TCP|UDP|SCTP)_(?:PROTO=(?:tcp|udp|sctp)|PORT=\d+|ADDR=[0-9A-Fa-f.:]+))"
+)
+"""What Kubernetes puts into pods for a Service named payonce or payonce-... (kubernetes.io, concept
+"Service", environment variables). The value counts too: PAYONCE_HTTP_PORT=8080 is a misspelt key.
+"""
+
 Tree = dict[str, Any]
 
 
@@ -47,7 +58,7 @@ def _variables(environ: Mapping[str, str]) -> dict[str, str]:
     """Return our variables without the prefix; ..._FILE is replaced by what the file holds."""
     found: dict[str, str] = {}
     for name, value in sorted(environ.items()):
-        if not name.startswith(PREFIX):
+        if not name.startswith(PREFIX) or _SERVICE_LINK.fullmatch(f"{name}={value}"):
             continue
         plain = name.removeprefix(PREFIX)
         if not plain.endswith("_FILE"):

@@ -11,6 +11,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from payonce.adapters.postgres.failures import CONFLICTS, FOREIGN, SERVER, is_demoted, translate
 from payonce.domain.errors import Unavailable
+from payonce.ports.meter import OnAway
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]"
 Result = TypeVar("Result")
@@ -43,11 +44,13 @@ class Database:
         max_connections: int = 10,
         command_timeout_s: float = 10.0,
         jitter: Callable[[], float] = random.random,
+        on_away: OnAway | None = None,
     ) -> None:
         self._dsn = dsn
         self._max_connections = max_connections
         self._command_timeout_s = command_timeout_s
         self._jitter = jitter
+        self._on_away = on_away
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     async def open(self) -> None:
@@ -114,7 +117,7 @@ class Database:
                 conflict = error
             except FOREIGN as error:
                 await self._forget_demoted(error)
-                raise_known(error, self._dsn)
+                self._raise_counted(error)
                 raise
             await asyncio.sleep(FIRST_PAUSE_S * 2**attempt * self._jitter())
         raise Unavailable(SERVER, f"{MAX_ATTEMPTS} attempts met a conflict") from conflict
@@ -124,6 +127,15 @@ class Database:
             raise Unavailable(SERVER, "the pool is closed")
         async with self._pool.acquire(timeout=self._command_timeout_s) as connection:
             return await once(connection)
+
+    def _raise_counted(self, error: Exception) -> None:
+        """Raise what payonce calls a foreign error, counted where the server is away."""
+        try:
+            raise_known(error, self._dsn)
+        except Unavailable:
+            if self._on_away is not None:
+                self._on_away(SERVER)
+            raise
 
     async def _forget_demoted(self, error: Exception) -> None:
         """Drop connections to a server that became a standby: the next may find the primary."""

@@ -17,6 +17,9 @@ class Overview:
         self._database = database
 
     async def backlog(self) -> Backlog:
-        """Return what waits; an unresolved payment is as old as the end of its watch."""
+        """Return what waits.
+
+        An unresolved payment is as old as the end of its watch, a mismatched one as its initiation.
+        """
         rows = await self._database.fetch(SQL["backlog"], MAX_COUNT)
         return Backlog(**rows[0])

@@ -12,6 +12,7 @@ from payonce.adapters.rabbitmq.wire import Outgoing, plain_properties
 from payonce.adapters.until import first_of
 from payonce.ports.bus import Receiver
 from payonce.ports.clock import Clock
+from payonce.ports.meter import OnAway
 
 
 class RabbitBroker:
@@ -21,7 +22,7 @@ class RabbitBroker:
     consumers, then call `close`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - where it is, what is on it, and who is told
         self,
         url: str,
         topology: Topology,
@@ -29,10 +30,11 @@ class RabbitBroker:
         *,
         confirm_timeout_s: float = CONFIRM_TIMEOUT_S,
         on_parked: OnParked | None = None,
+        on_away: OnAway | None = None,
     ) -> None:
         self.declare = Declarer(url, topology)
-        self._publishing = BrokerConnection(url, "publishing", self.declare)
-        self._consuming = BrokerConnection(url, "consuming", self.declare)
+        self._publishing = BrokerConnection(url, "publishing", self.declare, on_away=on_away)
+        self._consuming = BrokerConnection(url, "consuming", self.declare, on_away=on_away)
         self._clock = clock
         self._on_parked = on_parked
         self.publisher = Publisher(self._publishing, timeout_s=confirm_timeout_s)

@@ -13,6 +13,7 @@ from payonce.adapters.rabbitmq.errors import SERVER, as_unavailable, describe, s
 from payonce.adapters.rabbitmq.transport import HotChannel, SplittingTransport
 from payonce.adapters.until import until
 from payonce.domain.errors import Unavailable
+from payonce.ports.meter import OnAway
 
 log = structlog.get_logger(__name__)
 
@@ -68,15 +69,22 @@ class BrokerConnection:
     """Keeps one connection up: `run` connects, waits for its loss, and connects again.
 
     `prepare` (the declaration of the topology) runs after every connecting, before `connected`.
+    `on_away` is told of each loss and of each failure to connect.
     """
 
     def __init__(
-        self, url: str, purpose: str, prepare: Prepare | None = None, backoff: Backoff | None = None
+        self,
+        url: str,
+        purpose: str,
+        prepare: Prepare | None = None,
+        backoff: Backoff | None = None,
+        on_away: OnAway | None = None,
     ) -> None:
         self._url = url
         self._purpose = purpose
         self._prepare = prepare
         self._backoff = backoff or Backoff(RECONNECT_LEAST_S, RECONNECT_MOST_S)
+        self._on_away = on_away
         self._link: Link | None = None
         self._ready = asyncio.Event()
         self._stop = asyncio.Event()
@@ -106,6 +114,11 @@ class BrokerConnection:
         if self._prepare is not None:
             await self._prepare()
 
+    def count_failure(self) -> None:
+        """Tell that a use of the broker failed."""
+        if self._on_away is not None:
+            self._on_away(SERVER)
+
     async def close(self) -> None:
         """Close the connection and let `run` end."""
         self._stop.set()
@@ -128,12 +141,14 @@ class BrokerConnection:
             self._ready.clear()
             self._link = None
             log.warning("broker.lost", server=self.server, purpose=self._purpose, reason=reason)
+            self.count_failure()
 
     async def _connect(self) -> Link:
         while True:
             try:
                 return await self._connect_once()
             except Unavailable as error:
+                self.count_failure()
                 wait_s = self._backoff.next_s()
                 log.warning(
                     "broker.unreachable",

@@ -19,7 +19,7 @@ from payonce.adapters.rabbitmq.parking import (
     clean_headers,
     republished,
 )
-from payonce.adapters.rabbitmq.topology import PARKED
+from payonce.adapters.rabbitmq.topology import DUE, PARKED, due_queue_name
 from payonce.domain.errors import InvalidField
 
 log = structlog.get_logger(__name__)
@@ -31,7 +31,10 @@ _TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A parked message; `came_from` is the queue that it was parked from, None where unknown."""
+    """A parked message; `came_from` is the queue that it was parked from, None where unknown.
+
+    Of a message that came due for a queue that was not there, it is that queue.
+    """
 
     message_id: str | None
     reason: str
@@ -154,7 +157,7 @@ def _parked(message: aiormq.abc.DeliveredMessage) -> Parked:
     at_ms = headers.get(AT_MS)
     return Parked(
         message_id=properties.message_id,
-        reason=str(headers.get(REASON) or headers.get(FIRST_DEATH_REASON) or "unknown"),
+        reason=_reason(message.delivery, headers),
         came_from=_origin(message.delivery, headers),
         parked_at_ms=at_ms if isinstance(at_ms, int) else None,
         content_type=properties.content_type,
@@ -163,12 +166,21 @@ def _parked(message: aiormq.abc.DeliveredMessage) -> Parked:
     )
 
 
+def _reason(delivery: Any, headers: Mapping[str, Any]) -> str:
+    if delivery.exchange == DUE:
+        return f"no queue is bound for {delivery.routing_key}"
+    return str(headers.get(REASON) or headers.get(FIRST_DEATH_REASON) or "unknown")
+
+
 def _origin(delivery: Any, headers: Mapping[str, Any]) -> str | None:
-    """Return the queue that a message was parked from.
+    """Return the queue that a message was parked from, or should have come to.
 
     Ours name it. Where the broker parked, the routing key does; x-first-death-queue would name the
-    delay queue that a poll expired from before it came to its work queue.
+    delay queue that a poll expired from before it came to its work queue. An alternate exchange
+    leaves exchange and routing key as they were.
     """
+    if delivery.exchange == DUE:
+        return due_queue_name(str(delivery.routing_key))
     if FROM in headers:
         return str(headers[FROM])
     if delivery.exchange == PARKED:

@@ -167,10 +167,14 @@ class Publisher:
         Raises Unroutable where no queue is bound; Unavailable where no confirm comes in time, the
         broker refuses, or there is no connection: the message may have arrived all the same.
         """
-        window = self._window
-        if window is None or not window.is_open or not window.room.is_set():
-            window = await self._wait_for_window()
-        await window.send(message)
+        try:
+            window = self._window
+            if window is None or not window.is_open or not window.room.is_set():
+                window = await self._wait_for_window()
+            await window.send(message)
+        except Unavailable:
+            self._connection.count_failure()
+            raise
 
     async def drain(self, timeout_s: float) -> None:
         """Wait for the confirms that are still to come, then close the channel."""

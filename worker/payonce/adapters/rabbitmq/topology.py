@@ -26,6 +26,7 @@ INBOUND = {
 """The events that payonce takes in, by the queue that they go to."""
 
 _SERVICE = re.compile(r"[a-z0-9-]{1,40}")
+_SERVICE_DEST = "svc-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,20 @@ def parked_queue_name(service: str) -> str:
 
 def service_dest(service: str) -> str:
     """Return the last part of the routing keys with which a service delays messages to itself."""
-    return f"svc-{service}"
+    return _SERVICE_DEST + service
+
+
+def due_queue_name(routing_key: str) -> str | None:
+    """Return the queue that a delayed message with this key comes due in; None for foreign keys."""
+    dest = routing_key.partition(".")[2]
+    if dest in {one.value for one in TIMED}:
+        return work_queue_name(WorkQueue(dest))
+    if not dest.startswith(_SERVICE_DEST):
+        return None
+    try:
+        return service_queue_name(dest.removeprefix(_SERVICE_DEST))
+    except InvalidField:
+        return None
 
 
 def delay_queue_name(dest: str, wait_ms: int) -> str:

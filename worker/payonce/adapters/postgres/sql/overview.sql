@@ -1,20 +1,29 @@
 -- name: backlog
 -- Counted up to $1: beyond that the exact number no longer matters, but its price would. The outbox
--- is read whole: in good times it is nearly empty, and it is spared one more index.
+-- is read whole: in good times it is nearly empty, and it is spared one more index. Each list says
+-- once what belongs to it, in the words of its partial index, which count and oldest both use.
+WITH unresolved AS NOT MATERIALIZED (
+    SELECT expires_at AS since FROM payments
+    WHERE unresolved
+), mismatched AS NOT MATERIALIZED (
+    SELECT initiated_at AS since FROM payments
+    WHERE mismatched IS NOT NULL
+), unacknowledged AS NOT MATERIALIZED (
+    SELECT settled_at AS since FROM orders
+    WHERE settled_at IS NOT NULL AND acknowledged_at IS NULL
+), held AS NOT MATERIALIZED (
+    SELECT created_at AS since FROM refunds
+    WHERE status = 'HELD'
+)
 SELECT
     e.events AS outbox_events,
     e.oldest_at AS outbox_oldest_at,
-    (SELECT count(*) FROM (SELECT FROM payments WHERE unresolved LIMIT $1) AS c) AS unresolved,
-    (SELECT min(expires_at) FROM payments WHERE unresolved) AS unresolved_oldest_at,
-    (SELECT count(*) FROM (
-        SELECT FROM payments WHERE mismatched IS NOT NULL LIMIT $1
-    ) AS c) AS mismatched,
-    (SELECT count(*) FROM (
-        SELECT FROM orders WHERE settled_at IS NOT NULL AND acknowledged_at IS NULL LIMIT $1
-    ) AS c) AS unacknowledged,
-    (SELECT min(settled_at) FROM orders
-        WHERE settled_at IS NOT NULL AND acknowledged_at IS NULL) AS unacknowledged_oldest_at,
-    (SELECT count(*) FROM (
-        SELECT FROM refunds WHERE status = 'HELD' LIMIT $1
-    ) AS c) AS refunds_held
+    (SELECT count(*) FROM (SELECT FROM unresolved LIMIT $1) AS c) AS unresolved,
+    (SELECT min(since) FROM unresolved) AS unresolved_oldest_at,
+    (SELECT count(*) FROM (SELECT FROM mismatched LIMIT $1) AS c) AS mismatched,
+    (SELECT min(since) FROM mismatched) AS mismatched_oldest_at,
+    (SELECT count(*) FROM (SELECT FROM unacknowledged LIMIT $1) AS c) AS unacknowledged,
+    (SELECT min(since) FROM unacknowledged) AS unacknowledged_oldest_at,
+    (SELECT count(*) FROM (SELECT FROM held LIMIT $1) AS c) AS refunds_held,
+    (SELECT min(since) FROM held) AS refunds_held_oldest_at
 FROM (SELECT count(*) AS events, min(occurred_at) AS oldest_at FROM outbox) AS e;

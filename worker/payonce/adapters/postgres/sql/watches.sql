@@ -12,8 +12,10 @@ WITH locked AS MATERIALIZED (
     FROM unnest($1::text[], $2::integer[], $3::integer[], $4::timestamptz[])
         AS w (payment_id, epoch, step, revive_at)
     JOIN payments p ON p.payment_id = w.payment_id
-    ORDER BY p.order_id, p.payment_id
-    FOR NO KEY UPDATE OF p
+    -- The order too: a settlement that holds it goes on to the order's other payments.
+    JOIN orders o ON o.order_id = p.order_id
+    ORDER BY o.order_id, p.payment_id
+    FOR NO KEY UPDATE OF o, p
 ), recorded AS (
     UPDATE payments p SET
         step = l.done_step,

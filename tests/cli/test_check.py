@@ -1,0 +1,81 @@
+"""payonce check: it finds what `run` would refuse, and knows what payonce can do without."""
+
+import json
+from typing import Any
+
+import pytest
+
+from payonce.gateways import registry
+from payonce.gateways.http import HttpGateway
+from tests.cli.conftest import NOWHERE, Ended, Payonce
+
+REDIS = NOWHERE["PAYONCE_REDIS_URL"]
+
+
+def rows(ended: Ended) -> dict[str, dict[str, Any]]:
+    """Return what --json told, by name."""
+    return {one["name"]: one for one in map(json.loads, ended.out.splitlines())}
+
+
+def test_all_is_well(here: Payonce) -> None:
+    """Each thing that was checked has a line."""
+    ended = here("check")
+
+    assert (0, "") == (ended.status, ended.err)
+    assert [["ok", "postgresql"], ["ok", "rabbitmq"], ["ok", "redis"], ["ok", "gateways"]] == [
+        line.split() for line in ended.out.splitlines()
+    ]
+
+
+def test_redis_that_is_away_is_a_warning(here: Payonce) -> None:
+    """The worker works without it, so check ends well; the line says what that means."""
+    ended = here("check", PAYONCE_REDIS_URL=REDIS)
+
+    assert 0 == ended.status
+    (line,) = [one for one in ended.out.splitlines() if "redis" in one]
+    assert line.startswith("warn   redis       away: payonce works on, slower (ConnectionError")
+    assert line.endswith("; start it, or set PAYONCE_REDIS_URL")
+    assert "hunter2" not in line
+
+
+def test_json_tells_what_is_required(here: Payonce) -> None:
+    """A program can tell a warning from a fault."""
+    told = rows(here("check", "--json", PAYONCE_REDIS_URL=REDIS))
+
+    assert {"name", "ok", "detail", "required"} == set(told["redis"])
+    assert {"postgresql": True, "rabbitmq": True, "redis": False, "gateways": True} == {
+        name: one["required"] for name, one in told.items()
+    }
+    assert ["redis"] == [name for name, one in told.items() if not one["ok"]]
+
+
+def test_servers_that_are_away_are_faults(payonce: Payonce) -> None:
+    """What only the database can tell is left out while it is away."""
+    ended = payonce("check", "--json")
+
+    assert 1 == ended.status
+    assert {"postgresql": False, "rabbitmq": False, "redis": False} == {
+        name: one["ok"] for name, one in rows(ended).items()
+    }
+
+
+def test_unmigrated_database_is_a_fault(here: Payonce, postgres_dsn: str) -> None:
+    """Its tables are not asked for what they hold."""
+    ended = here("check", "--json", PAYONCE_POSTGRES_DSN=postgres_dsn)
+
+    assert 1 == ended.status
+    assert "payonce migrate" in rows(ended)["postgresql"]["detail"]
+    assert "gateways" not in rows(ended)
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_kind_without_an_adapter_is_refused(
+    payonce: Payonce, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """`check` and `run` end with the same line, before any server is asked."""
+    monkeypatch.setattr(registry, "ADAPTERS", {"carrier-pigeon": HttpGateway})
+    ended = payonce(command)
+
+    assert (2, "") == (ended.status, ended.out)
+    assert ended.err.startswith("payonce: configuration: gateways.mock.kind: http is not ")
+    assert ended.err.endswith("; allowed: carrier-pigeon\n")
