@@ -16,5 +16,10 @@ SELECT
         WHERE settled_at IS NOT NULL AND acknowledged_at IS NULL) AS unacknowledged_oldest_at,
     (SELECT count(*) FROM (
         SELECT FROM refunds WHERE status = 'HELD' LIMIT $1
-    ) AS c) AS refunds_held
+    ) AS c) AS refunds_held,
+    (SELECT count(*) FROM (
+        SELECT FROM webhook_inbox WHERE processed_at IS NULL AND revive_at IS NOT NULL LIMIT $1
+    ) AS c) AS callbacks,
+    (SELECT received_at FROM webhook_inbox WHERE processed_at IS NULL AND revive_at IS NOT NULL
+        ORDER BY inbox_id LIMIT 1) AS callbacks_oldest_at
 FROM (SELECT count(*) AS events, min(occurred_at) AS oldest_at FROM outbox) AS e;
