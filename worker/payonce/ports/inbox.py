@@ -99,7 +99,8 @@ class Inbox(Protocol):
     async def keep(self, callbacks: Sequence[NewCallback]) -> list[int | None]:
         """Keep each once by gateway and event id; None where it is kept already, in order.
 
-        One with a problem counts as processed; any other is tried by whom it is returned to. A known payment's timeline tells of it.
+        One with a problem counts as processed; any other is tried by whom it is returned to. A
+        known payment's timeline tells of it.
         """
         ...
 
