@@ -81,7 +81,12 @@ class Control:
     def _refund_outside(self, charge: Charge) -> None:
         refund_id = f"outside-{charge.payment_id}"
         rest = charge.captured - charge.refunded
-        self._mock.books.refund(refund_id, charge.payment_id, rest, "outside", self._mock.clock())
+        mock = self._mock
+        refund, is_new = mock.books.refund(
+            refund_id, charge.payment_id, rest, "outside", mock.clock()
+        )
+        if is_new:
+            mock.plan_refund_callback(charge, refund)
 
     async def books(self, _request: web.Request) -> web.Response:
         """Return the totals, by order too, and one row a charge."""

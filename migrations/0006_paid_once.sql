@@ -88,6 +88,12 @@ BEGIN
 END
 $$;
 
+-- Lists of callbacks, latest first; and which of them can be forgotten.
+CREATE INDEX webhook_inbox_open ON webhook_inbox (inbox_id) WHERE processed_at IS NULL;
+CREATE INDEX webhook_inbox_problems ON webhook_inbox (inbox_id) WHERE problem IS NOT NULL;
+CREATE INDEX webhook_inbox_processed ON webhook_inbox (processed_at)
+    WHERE processed_at IS NOT NULL;
+
 -- Answers to POST with an Idempotency-Key: a repeat gets the same one.
 CREATE TABLE idempotency_keys (
     key text COLLATE "C" PRIMARY KEY,

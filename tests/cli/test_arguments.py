@@ -20,9 +20,16 @@ COMMANDS = (
     "mismatched",
     "unacknowledged",
     "parked",
+    "webhooks",
     "demo",
 )
-ACTIONS = (*((one,) for one in COMMANDS), ("parked", "list"), ("parked", "replay"))
+ACTIONS = (
+    *((one,) for one in COMMANDS),
+    ("parked", "list"),
+    ("parked", "replay"),
+    ("webhooks", "list"),
+    ("webhooks", "replay"),
+)
 
 
 def test_version_is_told(payonce: Payonce) -> None:
@@ -86,6 +93,9 @@ WRONG = [
     (("parked", "list", "m-1"), "m-1"),
     (("parked", "list", "--service", "shop", "--unrouted"), "--unrouted"),
     (("parked", "replay", "--all", "--unrouted", "--service", "shop"), "--service"),
+    (("webhooks",), "ACTION"),
+    (("webhooks", "list", "7"), "7"),
+    (("webhooks", "list", "--problems", "--unprocessed"), "--problems"),
     (("demo", "--forever"), "--forever"),
 ]
 
@@ -126,6 +136,10 @@ REFUSED = [
     (("parked", "list", "--limit", "0"), "--limit: 0 is out of range"),
     (("parked", "replay"), "parked replay: names no message; allowed: MESSAGE_ID ..., or --all"),
     (("parked", "replay", "m-1", "--all"), "parked replay: names messages and --all"),
+    (("webhooks", "list", "--limit", "0"), "--limit: 0 is out of range"),
+    (("webhooks", "replay"), "webhooks replay: names no callback; allowed: INBOX_ID ..., or --all"),
+    (("webhooks", "replay", "1", "--all"), "webhooks replay: names callbacks and --all"),
+    (("webhooks", "replay", "x"), "INBOX_ID: 'x' is not a whole number; allowed: as the list"),
     ((*_CONSUME, "--ladder", "1s,soon"), "--ladder: 'soon' is not a duration"),
     ((*_CONSUME, "--ladder", ""), "--ladder: '' is not a duration"),
     ((*_CONSUME, "--secret-file", "/nowhere"), "--secret-file: cannot read /nowhere: No such file"),
@@ -175,6 +189,8 @@ def test_bad_secret_file_is_refused_without_telling_it(
         ("unacknowledged",),
         ("parked", "list"),
         ("parked", "replay", "--all"),
+        ("webhooks", "list"),
+        ("webhooks", "replay", "--all"),
     ],
     ids=lambda one: one[0],
 )

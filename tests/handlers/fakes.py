@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from payonce.adapters.rabbitmq.topology import (
     payonce_topology,
     work_queue,
 )
-from payonce.domain.errors import Unavailable
+from payonce.domain.errors import BadCallback, InvalidField, Unavailable
 from payonce.domain.events import Event
 from payonce.domain.ladder import Ladder
 from payonce.domain.messages import CloseDue, PollDue, RefundDue
@@ -26,7 +26,10 @@ from payonce.handlers.close import CLOSE_WAITS_MS
 from payonce.ports.bus import WorkQueue
 from payonce.ports.cache import Seen
 from payonce.ports.gateway import (
+    CallbackAnswer,
+    CallbackWord,
     ChargeRef,
+    CheckedCallback,
     CloseAnswer,
     CreatedCharge,
     NewCharge,
@@ -57,6 +60,7 @@ STORE_CALLS = frozenset(
         "watch_states",
         "record_steps",
         "revive",
+        "restart",
         "end_closing",
         "acknowledge",
         "cancel",
@@ -239,6 +243,7 @@ class FakeGateway:
         self.gate = asyncio.Event()
         self.gate.set()
         self.while_asked: Callable[[], None] = lambda: None
+        self.words: dict[bytes, CallbackWord] = {}
 
     def will_say(self, *reports: GatewayReport) -> None:
         """Script the answers of queries."""
@@ -273,6 +278,27 @@ class FakeGateway:
     async def query_refund(self, refund_id: str, charge: ChargeRef) -> RefundReport:
         """No handler of this suite asks about refunds."""
         raise NotImplementedError(refund_id, charge)
+
+    @property
+    def callback_answer(self) -> CallbackAnswer:
+        """Say what a callback is answered that was taken."""
+        return CallbackAnswer(200, b"taken", "text/plain")
+
+    async def check_callback(
+        self, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> CheckedCallback:
+        """Take what has an id and is not marked as forged."""
+        del body, now  # signatures are the adapters' business
+        if "forged" in headers or "id" not in headers:
+            raise BadCallback("bad-signature", "the header says so")
+        return CheckedCallback(headers["id"], {"id": headers["id"]})
+
+    def read_callback(self, headers: Mapping[str, str], body: bytes) -> CallbackWord:
+        """Return the word that was planned for this body."""
+        del headers  # the body says it all
+        if body not in self.words:
+            raise InvalidField("body", "was not planned", "a planned one")
+        return self.words[body]
 
 
 class FakeMeter:
@@ -316,6 +342,14 @@ class FakeMeter:
     def payment_revived(self, gateway: str) -> None:
         """See the port."""
         self.counted.append(("payment_revived", gateway))
+
+    def callback_received(self, gateway: str, outcome: str) -> None:
+        """See the port."""
+        self.counted.append(("callback_received", gateway, outcome))
+
+    def callback_processed(self, gateway: str, result: str) -> None:
+        """See the port."""
+        self.counted.append(("callback_processed", gateway, result))
 
     def message_parked(self, queue: str) -> None:
         """See the port."""

@@ -4,7 +4,8 @@ import pytest
 from standardwebhooks import Webhook
 
 from payonce.domain.errors import InvalidField
-from payonce.kit.webhook import check_url, sign, signing_key
+from payonce.domain.signature import sign, signing_key
+from payonce.kit.webhook import check_url
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 24).decode()
 

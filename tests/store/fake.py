@@ -59,6 +59,7 @@ class FakeStore:
     refunded_at: dict[str, datetime] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     outbox: dict[str, Waiting] = field(default_factory=dict)
+    callbacks_waiting: dict[int, datetime] = field(default_factory=dict)
 
     async def register(
         self, wanted: Sequence[Registration], *, supersede: bool = False
@@ -115,6 +116,21 @@ class FakeStore:
             payment = self.payments[one.payment_id]
             self.payments[one.payment_id] = replace(payment, epoch=one.epoch)
         return [self.payments[one.payment_id] for one in revivals]
+
+    async def restart(self, payment_id: str, now: datetime, revive_at: datetime) -> Payment | None:
+        """See the port."""
+        payment = self.payments.get(payment_id)
+        if not payment or payment.mismatched or payment.status is PaymentStatus.SUCCEEDED:
+            return None
+        kept = self.revive_at[payment_id] if payment.closing else None
+        if payment.status in UNFINISHED and not payment.unresolved:
+            self.revive_at[payment_id] = min(kept, revive_at) if kept else revive_at
+        payment = replace(payment, epoch=payment.epoch + 1, step=0)
+        self.payments[payment_id] = payment
+        detail = {"epoch": payment.epoch}
+        entry = Entry(payment.order_id, payment_id, now, "payment.watch_restarted", detail)
+        self.entries.append(entry)
+        return payment
 
     async def acknowledge(
         self, messages: Sequence[OrderAcknowledged], now: datetime
@@ -182,6 +198,8 @@ class FakeStore:
             unacknowledged_oldest_at=min(unacknowledged, default=None),
             refunds_held=len(held),
             refunds_held_oldest_at=min(held, default=None),
+            callbacks=len(self.callbacks_waiting),
+            callbacks_oldest_at=min(self.callbacks_waiting.values(), default=None),
         )
 
     def _register(self, wanted: Registration) -> Registered:

@@ -43,6 +43,12 @@ class PrometheusMeter:
         self._revived = _counter(
             registry, "payonce_payments_revived", "Payments the sweeper took up.", "gateway"
         )
+        self._callbacks = _counter(
+            registry, "payonce_callbacks", "Callbacks that came.", "gateway", "outcome"
+        )
+        self._processed = _counter(
+            registry, "payonce_callbacks_processed", "Callbacks applied.", "gateway", "result"
+        )
         self._parked = _counter(registry, "payonce_parked", "Messages put aside.", "queue")
         self._away = _counter(registry, "payonce_server_away", "Failed uses.", "server")
         self._lateness = Histogram(
@@ -104,6 +110,14 @@ class PrometheusMeter:
     def payment_revived(self, gateway: str) -> None:
         """Count a payment that the sweeper took up again."""
         self._revived.labels(gateway).inc()
+
+    def callback_received(self, gateway: str, outcome: str) -> None:
+        """Count a callback at the door."""
+        self._callbacks.labels(gateway, outcome).inc()
+
+    def callback_processed(self, gateway: str, result: str) -> None:
+        """Count a try to apply a callback."""
+        self._processed.labels(gateway, result).inc()
 
     def message_parked(self, queue: str) -> None:
         """Count a message that was put aside for a person."""
@@ -167,6 +181,7 @@ class Gauges:
             "unacknowledged": (backlog.unacknowledged, backlog.unacknowledged_oldest_at),
             "mismatched": (backlog.mismatched, backlog.mismatched_oldest_at),
             "refunds_held": (backlog.refunds_held, backlog.refunds_held_oldest_at),
+            "callbacks": (backlog.callbacks, backlog.callbacks_oldest_at),
         }
         for what, (count, oldest_at) in counts.items():
             self._waiting.labels(what).set(count)

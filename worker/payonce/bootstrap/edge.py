@@ -4,13 +4,15 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
+from payonce.adapters.postgres.inbox import InboxDesk
 from payonce.adapters.postgres.installation import Installation
 from payonce.bootstrap.world import World
 from payonce.edge.auth import Auth
+from payonce.edge.webhooks import Webhooks
 
 
 def routes_of(world: World) -> Iterable[web.RouteDef]:
     """Yield the routes besides health and metrics, in order of their paths."""
     auth = Auth(world.settings.http, Installation(world.database).token_key)
-    del auth
-    yield from ()
+    desk = InboxDesk(world.database)
+    yield from Webhooks(world.reception, desk, auth, world.clock).routes()

@@ -88,9 +88,10 @@ def workers(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]")
         services.append(Service("relay", _after(prepared, world.relay().run)))
     if "sweeper" in roles:
         services.append(Service("sweeper", _after(prepared, world.sweeper().run)))
+        services.append(Service("inbox-retention", _after(prepared, world.retention().run)))
         if world.keeps_delays:
             services.append(Service("delays", _after(prepared, world.delay_keeper().run)))
-    services.append(_broker(world))
+    services += [_inbox(world, roles, prepared), _broker(world)]
     return services
 
 
@@ -100,6 +101,17 @@ def _consumer(
     name = work_queue_name(queue)
     consumer = world.broker.consumer(name, PREFETCH, receiver)
     return Service(name, _after(prepared, consumer.run), lambda: consumer.drain(CONSUMERS_WITHIN_S))
+
+
+def _inbox(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]") -> Service:
+    """Return what owns the callbacks in hand; only the sweeper's role looks for more of them."""
+    reception = world.reception
+
+    async def run() -> None:
+        await asyncio.shield(prepared)
+        await (reception.run() if "sweeper" in roles else asyncio.Event().wait())
+
+    return Service("inbox", run, reception.drain)
 
 
 def _broker(world: World) -> Service:

@@ -10,6 +10,7 @@ from payonce.adapters.clock import SystemClock
 from payonce.adapters.codec import CLOUDEVENT, encode_cloudevent
 from payonce.adapters.metrics import NullMeter
 from payonce.adapters.postgres.database import Database
+from payonce.adapters.postgres.inbox import InboxDesk
 from payonce.adapters.postgres.migrate import check_migrated
 from payonce.adapters.postgres.migrate import migrate as migrate_schema
 from payonce.adapters.postgres.reader import Reader
@@ -119,6 +120,18 @@ async def open_reader(settings: Settings) -> AsyncIterator[Reader]:
     await database.open()
     try:
         yield Reader(database)
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def open_inbox(settings: Settings) -> AsyncIterator[InboxDesk]:
+    """Give what operators do with callbacks. Raises MigrationFailed, Unavailable."""
+    await check_migrated(settings.servers.postgres_dsn)
+    database = Database(settings.servers.postgres_dsn)
+    await database.open()
+    try:
+        yield InboxDesk(database)
     finally:
         await database.close()
 

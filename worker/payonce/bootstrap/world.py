@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from payonce.adapters.clock import SystemClock
@@ -10,6 +11,7 @@ from payonce.adapters.intake import take_closes, take_events, take_polls
 from payonce.adapters.metrics import PrometheusMeter
 from payonce.adapters.postgres.database import Database
 from payonce.adapters.postgres.delay_queues import DelayQueues
+from payonce.adapters.postgres.inbox import Inbox
 from payonce.adapters.postgres.ledger import Ledger
 from payonce.adapters.postgres.orders import Orders
 from payonce.adapters.postgres.outbox import Outbox
@@ -24,24 +26,28 @@ from payonce.gateways.client import open_session
 from payonce.gateways.registry import build_gateways
 from payonce.handlers.acknowledge import Acknowledge
 from payonce.handlers.announce import Announcer
+from payonce.handlers.callback import Callback
 from payonce.handlers.cancel import Cancel
 from payonce.handlers.close import Close
 from payonce.handlers.poll import Poll
 from payonce.handlers.register import Register
 from payonce.handlers.settle import Settler
+from payonce.inbox import Reception, Retention
 from payonce.ports.bus import EventBus, Receiver, Timer, WorkQueue
 from payonce.ports.cache import Cache
-from payonce.ports.gateway import Gateways
+from payonce.ports.gateway import Gateways, RefundReport
 from payonce.relay import Relay
 from payonce.settings import SecondPayment, Settings
 from payonce.sweeper import Sweeper
 
 
-class NoCallbacks:
-    """Takes up nothing."""
+class NoRefundWords:
+    """Knows no refund, so that every one counts as made past payonce."""
 
-    async def take_up(self, payment_id: str) -> None:
-        """Do nothing."""
+    async def heard(self, refund_id: str, payment_id: str, report: RefundReport) -> bool:
+        """Say that it is not ours."""
+        del refund_id, payment_id, report  # there is nobody to tell
+        return False
 
 
 class Consuming(Protocol):
@@ -99,6 +105,27 @@ class World:
     gateways: Gateways
     keeps_delays: bool = True
 
+    @cached_property
+    def reception(self) -> Reception:
+        """What takes callbacks in; one a process, since it owns what it has in hand."""
+        timer, clock, meter = self.broker.timer, self.clock, self.meter
+        inbox = Inbox(self.database)
+        callback = Callback(
+            inbox,
+            Watches(self.database),
+            Settler(Ledger(self.database), self.announcer(), timer, self.cache, clock, meter),
+            timer,
+            self.cache,
+            self.gateways,
+            NoRefundWords(),
+            clock,
+        )
+        return Reception(inbox, callback, self.gateways, clock, meter)
+
+    def retention(self) -> Retention:
+        """Return what forgets callbacks that were processed long ago."""
+        return Retention(Inbox(self.database), self.clock)
+
     def announcer(self) -> Announcer:
         """Return what publishes committed events."""
         return Announcer(self.broker.events, Outbox(self.database), self.clock, self.meter)
@@ -138,7 +165,7 @@ class World:
             Registrar(self.database),
             timer,
             self.gateways,
-            NoCallbacks(),
+            self.reception,
             clock,
             meter,
             supersede=self.settings.on_second_payment is not SecondPayment.ALLOW,

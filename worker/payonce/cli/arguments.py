@@ -16,6 +16,7 @@ COMMANDS = {
     "mismatched": "list successes that do not fit their payment",
     "unacknowledged": "list paid orders that the order service has not booked",
     "parked": "list or replay messages that could not be processed",
+    "webhooks": "list or replay callbacks of gateways",
     "demo": "run the main job with a shop, a gateway, an order service",
 }
 LISTS = frozenset({"unresolved", "mismatched", "unacknowledged"})
@@ -137,6 +138,18 @@ def _parked(parser: Parser) -> None:
         )
 
 
+def _webhooks(parser: Parser) -> None:
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
+    listing = _add(actions, "list", "show callbacks, the latest first")
+    some = listing.add_mutually_exclusive_group()
+    some.add_argument("--unprocessed", action="store_true", help="those that wait")
+    some.add_argument("--problems", action="store_true", help="those that could not be applied")
+    _list(listing)
+    replaying = _add(actions, "replay", "have callbacks applied again by a running worker")
+    replaying.add_argument("ids", nargs="*", metavar="INBOX_ID", help="as the list shows it")
+    replaying.add_argument("--all", action="store_true", help="every one that has a problem")
+
+
 def _demo(parser: Parser) -> None:
     parser.add_argument("--keep", action="store_true", help="leave everything running at the end")
     parser.add_argument("--embedded", action="store_true", help="without any server")
@@ -161,5 +174,6 @@ _ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "mismatched": _list,
     "unacknowledged": _list,
     "parked": _parked,
+    "webhooks": _webhooks,
     "demo": _demo,
 }

@@ -89,6 +89,17 @@ class GatewayAmbiguous(PayonceError):
 
 
 @dataclass
+class BadCallback(PayonceError):
+    """A callback is not proven to be its gateway's and of now; `code` names the reason."""
+
+    code: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.problem}"
+
+
+@dataclass
 class BadSettings(PayonceError):
     """The configuration holds an unknown key or a bad value."""
 

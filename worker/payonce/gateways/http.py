@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
@@ -11,20 +12,32 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from payonce.domain.errors import GatewayAmbiguous, GatewayRefused, GatewayRetryable
+from payonce.domain.errors import (
+    GatewayAmbiguous,
+    GatewayRefused,
+    GatewayRetryable,
+    InvalidField,
+)
+from payonce.domain.ids import check_id
 from payonce.domain.money import MAX_AMOUNT
 from payonce.domain.report import GatewayReport, Outcome
+from payonce.domain.signature import SIGNED_HEADERS, signing_key, verify
 from payonce.domain.times import format_time
 from payonce.domain.watch import Terms
 from payonce.gateways.client import Answer, NoAnswer, call
 from payonce.ports.gateway import (
+    CallbackAnswer,
+    CallbackWord,
     ChargeRef,
+    ChargeWord,
+    CheckedCallback,
     CloseAnswer,
     CreatedCharge,
     NewCharge,
     NewRefund,
     RefundOutcome,
     RefundReport,
+    RefundWord,
 )
 from payonce.ports.meter import Meter
 from payonce.settings import GatewaySettings
@@ -65,6 +78,14 @@ class _Closed(msgspec.Struct):
     status: Literal["closed", "succeeded"]
 
 
+class _Callback(msgspec.Struct):
+    """A callback: what it is about, and that as the protocol writes it."""
+
+    type: Literal["charge", "refund"]
+    data: msgspec.Raw
+
+
+_callbacks = msgspec.json.Decoder(_Callback)
 _charges = msgspec.json.Decoder(_Charge)
 _refunds = msgspec.json.Decoder(_Refund)
 _closes = msgspec.json.Decoder(_Closed)
@@ -93,6 +114,7 @@ class HttpGateway:
         secrets = [one.reveal() for one in settings.secrets]
         self._headers = {"Authorization": f"Bearer {secrets[0]}"}
         self._echoes = tuple(form.encode() for one in secrets for form in _written(one))
+        self._keys = tuple(signing_key(one) for one in secrets)
         self._in_flight = asyncio.Semaphore(settings.max_in_flight)
 
     @property
@@ -182,6 +204,28 @@ class HttpGateway:
             return RefundReport(RefundOutcome.UNKNOWN, f"http-{answer.status}")
         found = _decode(_refunds, answer.body)
         return _refund_report(found, refund_id, charge.payment_id)
+
+    @property
+    def callback_answer(self) -> CallbackAnswer:
+        """What a callback is answered that was taken."""
+        return CallbackAnswer(200, b'{"status":"ok"}', "application/json")
+
+    async def check_callback(
+        self, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> CheckedCallback:
+        """Verify by Standard Webhooks; any of the secrets will do. Raises BadCallback."""
+        given = {name.lower(): value for name, value in headers.items()}
+        event_id = verify(self._keys, given, body, now)
+        return CheckedCallback(event_id, {name: given[name] for name in SIGNED_HEADERS})
+
+    def read_callback(self, headers: Mapping[str, str], body: bytes) -> CallbackWord:
+        """Return what a checked callback says; only an unrefunded success needs no query."""
+        del headers  # the body says it all
+        callback = _read(_callbacks, body, "body")
+        data = bytes(callback.data)
+        if callback.type == "refund":
+            return _refund_word(_read(_refunds, data, "data"))
+        return _charge_word(_read(_charges, data, "data"))
 
     async def _ask(
         self, name: str, method: str, path: str, body: dict[str, Any] | None = None
@@ -290,6 +334,31 @@ def _refund_report(refund: _Refund | _Nonsense, refund_id: str, payment_id: str)
     if (refund.refund_id, refund.payment_id) != (refund_id, payment_id):
         return RefundReport(RefundOutcome.UNKNOWN, "nonsense: the refund is another's")
     return RefundReport(RefundOutcome(refund.status), _said(refund.reason or ""))
+
+
+def _read(decoder: "msgspec.json.Decoder[Shape]", body: bytes, field: str) -> Shape:
+    found = _decode(decoder, body)
+    if isinstance(found, _Nonsense):
+        raise InvalidField(field, found.problem, "docs/gateway-mock.md, callbacks")
+    return found
+
+
+def _charge_word(charge: _Charge) -> ChargeWord:
+    payment_id = check_id(charge.payment_id, "data.payment_id")
+    problem = _charge_problem(charge, payment_id)
+    if problem:
+        raise InvalidField("data", problem, "docs/gateway-mock.md, callbacks")
+    report = _report(charge, payment_id)
+    paid = report.outcome is Outcome.SUCCEEDED and not report.refunded
+    return ChargeWord(payment_id, report, authoritative=paid)
+
+
+def _refund_word(refund: _Refund) -> RefundWord:
+    payment_id = check_id(refund.payment_id, "data.payment_id")
+    if not (1 <= len(refund.refund_id) <= 255 and refund.refund_id.isprintable()):
+        raise InvalidField("data.refund_id", "is not usable", "1 to 255 printable characters")
+    report = _refund_report(refund, refund.refund_id, payment_id)
+    return RefundWord(payment_id, refund.refund_id, report)
 
 
 def _decode(decoder: "msgspec.json.Decoder[Shape]", body: bytes) -> "Shape | _Nonsense":

@@ -1,10 +1,6 @@
 """An order consumer that hands each event to an HTTP endpoint."""
 
 import asyncio
-import base64
-import binascii
-import hashlib
-import hmac
 import time
 from collections.abc import Callable
 
@@ -15,14 +11,12 @@ from yarl import URL
 from payonce.adapters.codec import CLOUDEVENT
 from payonce.domain.errors import InvalidField
 from payonce.domain.ladder import Ladder
+from payonce.domain.signature import sign, signing_key
 from payonce.kit.consumer import DEFAULT_LADDER, PREFETCH, OrderConsumer, OrderPaid
 
 log = structlog.get_logger(__name__)
 
 TIMEOUT_S = 10.0
-_SECRET_PREFIX = "whsec_"  # noqa: S105 - the public mark of a secret, not one
-_ALLOWED_SECRET = "whsec_ and at least 16 bytes in base64"  # noqa: S105 - the same
-_LEAST_SECRET_BYTES = 16
 
 
 class WebhookSender:
@@ -100,29 +94,6 @@ async def run_webhook_consumer(  # noqa: PLR0913 - the public knobs, all but fou
             handler_timeout_s=timeout_s + 1,
         )
         await consumer.run(stop)
-
-
-def sign(key: bytes, message_id: str, timestamp_s: int, body: bytes) -> dict[str, str]:
-    """Return the three headers of Standard Webhooks for `body`."""
-    signed = b".".join((message_id.encode(), str(timestamp_s).encode(), body))
-    digest = hmac.new(key, signed, hashlib.sha256).digest()
-    return {
-        "webhook-id": message_id,
-        "webhook-timestamp": str(timestamp_s),
-        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
-    }
-
-
-def signing_key(secret: str) -> bytes:
-    """Return the key of a `whsec_` secret, else raise InvalidField (which does not show it)."""
-    encoded = secret.strip().removeprefix(_SECRET_PREFIX)
-    try:
-        key = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
-        raise InvalidField("secret", "is not base64", _ALLOWED_SECRET) from None
-    if len(key) < _LEAST_SECRET_BYTES:
-        raise InvalidField("secret", f"has {len(key)} bytes", _ALLOWED_SECRET)
-    return key
 
 
 def check_url(url: str) -> str:

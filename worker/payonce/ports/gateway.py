@@ -80,6 +80,44 @@ class RefundReport:
     spared: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class CheckedCallback:
+    """A callback that is proven to be its gateway's: its id, and the headers that prove it."""
+
+    event_id: str
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeWord:
+    """What a callback says of a charge; unless `authoritative`, a reason to ask and no more."""
+
+    payment_id: str
+    report: GatewayReport
+    authoritative: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RefundWord:
+    """What a callback says of a refund, ours or another's."""
+
+    payment_id: str
+    refund_id: str
+    report: RefundReport
+
+
+CallbackWord = ChargeWord | RefundWord
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackAnswer:
+    """What a gateway expects as the answer to a callback that was taken."""
+
+    status: int
+    body: bytes
+    content_type: str
+
+
 class Gateway(Protocol):
     """One configured gateway. A query never raises: no answer is the answer UNKNOWN."""
 
@@ -117,6 +155,27 @@ class Gateway(Protocol):
 
     async def query_refund(self, refund_id: str, charge: ChargeRef) -> RefundReport:
         """Ask how a refund stands; never raises."""
+        ...
+
+    @property
+    def callback_answer(self) -> CallbackAnswer:
+        """What a callback is answered that was taken."""
+        ...
+
+    async def check_callback(
+        self, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> CheckedCallback:
+        """Return the callback's id if it was signed over these raw bytes, not long ago.
+
+        Names of headers are taken in any case. Raises BadCallback, and nothing else.
+        """
+        ...
+
+    def read_callback(self, headers: Mapping[str, str], body: bytes) -> CallbackWord:
+        """Return what a checked callback says. Raises InvalidField, and nothing else.
+
+        It takes what was kept as well, long after the signature has aged or its secret is gone.
+        """
         ...
 
 

@@ -42,6 +42,14 @@ class Meter(Protocol):
         """Count a payment that the sweeper took up again."""
         ...
 
+    def callback_received(self, gateway: str, outcome: str) -> None:
+        """Count a callback at the door."""
+        ...
+
+    def callback_processed(self, gateway: str, result: str) -> None:
+        """Count a try to apply a callback."""
+        ...
+
     def message_parked(self, queue: str) -> None:
         """Count a message that was put aside for a person."""
         ...

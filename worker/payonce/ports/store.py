@@ -142,6 +142,14 @@ class Watches(Protocol):
         """
         ...
 
+    async def restart(self, payment_id: str, now: datetime, revive_at: datetime) -> Payment | None:
+        """Begin a payment's watch anew: a new epoch, from step 0; return it as it stands then.
+
+        None where it is unknown, has succeeded, or waits for a person. `revive_at` counts for a
+        payment that is being watched; others are looked at when they would have been.
+        """
+        ...
+
     async def end_closing(self, payment_id: str, now: datetime) -> None:
         """Note that a gateway cannot close this payment: it is watched to its end."""
         ...
@@ -217,6 +225,8 @@ class Backlog:
     unacknowledged_oldest_at: datetime | None
     refunds_held: int
     refunds_held_oldest_at: datetime | None
+    callbacks: int
+    callbacks_oldest_at: datetime | None
 
 
 class Overview(Protocol):

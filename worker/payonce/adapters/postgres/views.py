@@ -59,6 +59,18 @@ _ORDER = (
     "settled_at",
 )
 
+_CALLBACK = (
+    "inbox_id",
+    "gateway",
+    "event_id",
+    "payment_id",
+    "received_at",
+    "processed_at",
+    "problem",
+    "attempts",
+    "revive_at",
+)
+
 
 def order_view(row: Record) -> dict[str, Any]:
     """Return an order without its payments."""
@@ -80,6 +92,11 @@ def timeline_view(row: Record) -> dict[str, Any]:
     """Return one line of a timeline."""
     line = _pick(row, ("at", "kind", "payment_id"))
     return line | {"detail": from_json(row["detail"])}
+
+
+def callback_view(row: Record) -> dict[str, Any]:
+    """Return a callback with its body as text; its headers stay where they are."""
+    return _pick(row, _CALLBACK) | {"body": row["body"].decode(errors="replace")}
 
 
 def _pick(row: Record, names: tuple[str, ...]) -> dict[str, Any]:

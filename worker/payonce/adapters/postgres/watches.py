@@ -58,6 +58,11 @@ class Watches:
 
         return await self._database.transact(work)
 
+    async def restart(self, payment_id: str, now: datetime, revive_at: datetime) -> Payment | None:
+        """Begin a payment's watch anew, in a new epoch; None where there is nothing to wait for."""
+        rows = await self._database.fetch(SQL["restart"], payment_id, now, revive_at)
+        return payment_of(rows[0]) if rows else None
+
     async def end_closing(self, payment_id: str, now: datetime) -> None:
         """Note that a gateway cannot close this payment: it is watched to its end."""
         await self._database.fetch(SQL["end_closing"], payment_id, now)

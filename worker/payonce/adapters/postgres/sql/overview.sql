@@ -14,6 +14,9 @@ WITH unresolved AS NOT MATERIALIZED (
 ), held AS NOT MATERIALIZED (
     SELECT created_at AS since FROM refunds
     WHERE status = 'HELD'
+), callbacks AS NOT MATERIALIZED (
+    SELECT inbox_id, received_at AS since FROM webhook_inbox
+    WHERE processed_at IS NULL AND revive_at IS NOT NULL
 )
 SELECT
     e.events AS outbox_events,
@@ -25,5 +28,7 @@ SELECT
     (SELECT count(*) FROM (SELECT FROM unacknowledged LIMIT $1) AS c) AS unacknowledged,
     (SELECT min(since) FROM unacknowledged) AS unacknowledged_oldest_at,
     (SELECT count(*) FROM (SELECT FROM held LIMIT $1) AS c) AS refunds_held,
-    (SELECT min(since) FROM held) AS refunds_held_oldest_at
+    (SELECT min(since) FROM held) AS refunds_held_oldest_at,
+    (SELECT count(*) FROM (SELECT FROM callbacks LIMIT $1) AS c) AS callbacks,
+    (SELECT since FROM callbacks ORDER BY inbox_id LIMIT 1) AS callbacks_oldest_at
 FROM (SELECT count(*) AS events, min(occurred_at) AS oldest_at FROM outbox) AS e;

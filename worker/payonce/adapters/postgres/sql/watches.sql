@@ -53,3 +53,25 @@ WITH ended AS (
 )
 INSERT INTO timeline (order_id, payment_id, at, kind)
 SELECT order_id, payment_id, $2, 'payment.close_refused' FROM ended;
+
+-- name: restart
+-- The steps count from 0 again, since those of the old life would be taken for done.
+WITH restarted AS (
+    UPDATE payments p SET
+        epoch = p.epoch + 1,
+        step = 0,
+        revive_at = CASE
+            WHEN p.status IN ('CREATED', 'PENDING') AND NOT p.unresolved
+            THEN CASE WHEN p.closing IS NULL THEN $3 ELSE LEAST(p.revive_at, $3) END
+            ELSE p.revive_at END
+    WHERE p.payment_id = $1 AND p.status <> 'SUCCEEDED' AND p.mismatched IS NULL
+    RETURNING
+        p.payment_id, p.order_id, p.gateway, p.amount, p.currency, p.status, p.gateway_ref,
+        p.expires_at, p.epoch, p.step, p.duplicate, p.unresolved, p.mismatched, p.traceparent,
+        p.closing, p.reversed_amount
+), noted AS (
+    INSERT INTO timeline (order_id, payment_id, at, kind, detail)
+    SELECT order_id, payment_id, $2, 'payment.watch_restarted', jsonb_build_object('epoch', epoch)
+    FROM restarted
+)
+SELECT * FROM restarted;
