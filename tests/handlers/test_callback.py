@@ -10,7 +10,7 @@ from payonce.domain.payment import PaymentStatus
 from payonce.domain.report import GatewayReport, Outcome, Source
 from payonce.domain.times import to_ms
 from payonce.ports.bus import DONE
-from payonce.ports.gateway import ChargeRef, ChargeWord
+from payonce.ports.gateway import ChargeRef, ChargeWord, RefundOutcome
 from tests.handlers.bench import Bench, due
 from tests.handlers.fakes import CLOSED, FAILED, NOT_FOUND, PAID, PENDING, UNKNOWN
 from tests.handlers.reception import HINT, PAID_WORD, REFUND, Door
@@ -189,14 +189,21 @@ async def test_a_gateway_says_nothing_about_another_s_payment(bench: Bench, door
     assert "elsewhere" in (door.row().problem or "")
 
 
-async def test_our_refund_s_word_goes_to_our_refund(bench: Bench, door: Door) -> None:
-    """The charge is not asked about, and no cache is looked at."""
+@pytest.mark.parametrize(
+    ("authoritative", "heard"),
+    [(True, RefundOutcome.SUCCEEDED), (False, RefundOutcome.UNKNOWN)],
+)
+async def test_our_refund_s_word_goes_to_our_refund(
+    bench: Bench, door: Door, authoritative: bool, heard: RefundOutcome
+) -> None:
+    """The charge is not asked about, and no cache is looked at; a hint says nothing itself."""
     await bench.registered()
     await bench.heard(success(ref="ref-1"))
     bench.journal.calls.clear()
     door.refunds.ours.add("rf-1")
-    await door.knock(REFUND)
-    assert [("rf-1", "p1", REFUND.report)] == door.refunds.told
+    await door.knock(replace(REFUND, authoritative=authoritative))
+    [(refund_id, payment_id, report)] = door.refunds.told
+    assert ("rf-1", "p1", heard) == (refund_id, payment_id, report.outcome)
     assert ["refund"] == door.results()
     assert [] == bench.journal.of("seen", "query")
 

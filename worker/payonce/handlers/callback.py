@@ -16,12 +16,21 @@ from payonce.handlers.settle import Settler
 from payonce.ports.bus import Timer
 from payonce.ports.cache import Cache
 from payonce.ports.clock import Clock
-from payonce.ports.gateway import CallbackWord, ChargeRef, ChargeWord, Gateway, Gateways, RefundWord
+from payonce.ports.gateway import (
+    CallbackWord,
+    ChargeRef,
+    ChargeWord,
+    Gateway,
+    Gateways,
+    RefundOutcome,
+    RefundReport,
+    RefundWord,
+)
 from payonce.ports.inbox import Inbox, KeptCallback, Outcome, Processed, RefundWords, Waits
 from payonce.ports.store import Watches
 
 FRESH = timedelta(minutes=5)
-"""How long a signed success is believed after it came; later the gateway is asked."""
+"""How long an authoritative word is believed after it came; later the gateway is asked."""
 
 
 class Callback:
@@ -69,14 +78,15 @@ class Callback:
     async def _apply(
         self, word: CallbackWord, payment: Payment, gateway: Gateway, kept: KeptCallback
     ) -> Outcome:
+        believed = word.authoritative and self._clock.now() - kept.received_at <= FRESH
         match word:
             case ChargeWord():
-                fresh = self._clock.now() - kept.received_at <= FRESH
-                if word.authoritative and fresh:
+                if believed:
                     return await self._settle(payment, word.report)
                 return await self._ask(payment, gateway, word.report.gateway_ref)
             case RefundWord():
-                if await self._refunds.heard(word.refund_id, word.payment_id, word.report):
+                report = word.report if believed else RefundReport(RefundOutcome.UNKNOWN, "a hint")
+                if await self._refunds.heard(word.refund_id, word.payment_id, report):
                     return Processed("refund", word.payment_id)
                 # Somebody sent money back past us: how much is left, the charge itself tells.
                 return await self._ask(payment, gateway)

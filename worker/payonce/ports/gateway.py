@@ -99,11 +99,12 @@ class ChargeWord:
 
 @dataclass(frozen=True, slots=True)
 class RefundWord:
-    """What a callback says of a refund, ours or another's."""
+    """What a callback says of a refund, ours or another's; a hint unless `authoritative`."""
 
     payment_id: str
     refund_id: str
     report: RefundReport
+    authoritative: bool = False
 
 
 CallbackWord = ChargeWord | RefundWord

@@ -22,7 +22,10 @@ class RefundWords(Protocol):
     """What takes a gateway's word about a refund."""
 
     async def heard(self, refund_id: str, payment_id: str, report: RefundReport) -> bool:
-        """Take the word if the refund is one of ours; False: it is not. Raises Unavailable."""
+        """Take the word, or have the gateway asked where it is UNKNOWN; False: it is not ours.
+
+        Raises Unavailable: say it again.
+        """
         ...
 
 
