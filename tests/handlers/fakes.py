@@ -62,6 +62,7 @@ STORE_CALLS = frozenset(
         "cancel",
         "delete_events",
         "claim_events",
+        "retell",
     }
 )
 
@@ -313,9 +314,21 @@ class FakeMeter:
         """See the port."""
         self.counted.append(("gateway_asked", gateway, call, outcome, seconds))
 
+    def gateway_spared(self, gateway: str, call: str, reason: str) -> None:
+        """See the port."""
+        self.counted.append(("gateway_spared", gateway, call, reason))
+
+    def gateway_state(self, gateway: str, code: int) -> None:
+        """See the port."""
+        self.counted.append(("gateway_state", gateway, code))
+
     def payment_revived(self, gateway: str) -> None:
         """See the port."""
         self.counted.append(("payment_revived", gateway))
+
+    def orders_retold(self, count: int) -> None:
+        """See the port."""
+        self.counted.append(("orders_retold", count))
 
     def message_parked(self, queue: str) -> None:
         """See the port."""

@@ -1,13 +1,13 @@
 """The only place that names concrete adapters; commands reach the world through these functions."""
 
+from payonce.bootstrap.gateways import open_desk
+from payonce.bootstrap.parked import ParkedQueue, open_parked, parked_view
 from payonce.bootstrap.run import run_daemon
 from payonce.bootstrap.tools import (
     CheckResult,
     MigrateReport,
-    ParkedQueue,
     check,
     migrate,
-    open_parked,
     open_publisher,
     open_reader,
     publish_initiated,
@@ -19,9 +19,11 @@ __all__ = [
     "ParkedQueue",
     "check",
     "migrate",
+    "open_desk",
     "open_parked",
     "open_publisher",
     "open_reader",
+    "parked_view",
     "publish_initiated",
     "run_daemon",
 ]

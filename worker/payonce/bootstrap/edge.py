@@ -5,12 +5,26 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from payonce.adapters.postgres.installation import Installation
+from payonce.bootstrap.gateways import desk_of
+from payonce.bootstrap.parked import ParkedQueue
 from payonce.bootstrap.world import World
 from payonce.edge.auth import Auth
+from payonce.edge.ops import Ops, Pager
 
 
 def routes_of(world: World) -> Iterable[web.RouteDef]:
     """Yield the routes besides health and metrics, in order of their paths."""
     auth = Auth(world.settings.http, Installation(world.database).token_key)
-    del auth
-    yield from ()
+    yield from _ops(world, auth).routes()
+
+
+def _ops(world: World, auth: Auth) -> Ops:
+    """Return the operators' lists, parked messages and gateways."""
+    reader = world.reader()
+    pagers: dict[str, Pager] = {
+        "unresolved": reader.unresolved,
+        "mismatched": reader.mismatched,
+        "unacknowledged": reader.unacknowledged,
+    }
+    parked = ParkedQueue(world.settings.servers.amqp_url)
+    return Ops(auth, pagers, parked, desk_of(world.settings, world.database, world.clock))

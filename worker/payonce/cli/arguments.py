@@ -16,6 +16,7 @@ COMMANDS = {
     "mismatched": "list successes that do not fit their payment",
     "unacknowledged": "list paid orders that the order service has not booked",
     "parked": "list or replay messages that could not be processed",
+    "gateways": "show how gateways are treated; pause or resume one",
     "demo": "run the main job with a shop, a gateway, an order service",
 }
 LISTS = frozenset({"unresolved", "mismatched", "unacknowledged"})
@@ -127,6 +128,18 @@ def _parked(parser: Parser) -> None:
         one.add_argument("--service", metavar="NAME", help="those of an order consumer")
 
 
+def _gateways(parser: Parser) -> None:
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
+    _json(_add(actions, "list", "show every gateway, and its latest changes"))
+    pausing = _add(actions, "pause", "let no call go to a gateway; its payments stay watched")
+    resuming = _add(actions, "resume", "let calls go to a gateway again")
+    for one in (pausing, resuming):
+        one.add_argument("name", metavar="NAME", help="as the configuration names it")
+        one.add_argument("--by", required=True, metavar="NAME", help="who says so")
+        is_pause = one is pausing
+        one.add_argument("--why", required=is_pause, metavar="TEXT", help="goes to the journal")
+
+
 def _demo(parser: Parser) -> None:
     parser.add_argument("--keep", action="store_true", help="leave everything running at the end")
     parser.add_argument("--embedded", action="store_true", help="without any server")
@@ -151,5 +164,6 @@ _ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "mismatched": _list,
     "unacknowledged": _list,
     "parked": _parked,
+    "gateways": _gateways,
     "demo": _demo,
 }

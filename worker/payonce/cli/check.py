@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from dataclasses import asdict
 
 from payonce.bootstrap import CheckResult, check
 from payonce.cli.printing import print_json, shown
@@ -19,7 +20,7 @@ async def execute(arguments: argparse.Namespace) -> int:
     settings = load_settings(os.environ)
     results = await check(settings, online=arguments.online)
     if arguments.json:
-        print_json({"name": one.name, "ok": one.ok, "detail": one.detail} for one in results)
+        print_json(asdict(one) for one in results)
     else:
         _print(results)
     return 0 if all(one.ok for one in results) else 1
@@ -28,8 +29,9 @@ async def execute(arguments: argparse.Namespace) -> int:
 def _print(results: list[CheckResult]) -> None:
     width = max(len(one.name) for one in results)
     for one in results:
-        detail = "" if one.ok else shown(_told(one))
-        print(f"{'ok   ' if one.ok else 'WRONG'}  {one.name:<{width}}  {detail}".rstrip())
+        detail = "" if one.ok and not one.warning else shown(_told(one))
+        word = "note" if one.warning else "ok" if one.ok else "WRONG"
+        print(f"{word:<5}  {one.name:<{width}}  {detail}".rstrip())
 
 
 def _told(result: CheckResult) -> str:
