@@ -20,9 +20,17 @@ COMMANDS = (
     "mismatched",
     "unacknowledged",
     "parked",
+    "gateways",
     "demo",
 )
-ACTIONS = (*((one,) for one in COMMANDS), ("parked", "list"), ("parked", "replay"))
+ACTIONS = (
+    *((one,) for one in COMMANDS),
+    ("parked", "list"),
+    ("parked", "replay"),
+    ("gateways", "list"),
+    ("gateways", "pause"),
+    ("gateways", "resume"),
+)
 
 
 def test_version_is_told(payonce: Payonce) -> None:
@@ -84,6 +92,12 @@ WRONG = [
     (("parked",), "ACTION"),
     (("parked", "drop"), "drop"),
     (("parked", "list", "m-1"), "m-1"),
+    (("gateways",), "ACTION"),
+    (("gateways", "stop"), "stop"),
+    (("gateways", "pause"), "NAME"),
+    (("gateways", "pause", "mock", "--why", "works"), "--by"),
+    (("gateways", "pause", "mock", "--by", "ann"), "--why"),
+    (("gateways", "resume", "mock"), "--by"),
     (("demo", "--forever"), "--forever"),
 ]
 
@@ -173,6 +187,8 @@ def test_bad_secret_file_is_refused_without_telling_it(
         ("unacknowledged",),
         ("parked", "list"),
         ("parked", "replay", "--all"),
+        ("gateways", "list"),
+        ("gateways", "pause", "mock", "--by", "ann", "--why", "works"),
     ],
     ids=lambda one: one[0],
 )

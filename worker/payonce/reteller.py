@@ -13,7 +13,7 @@ from payonce.ports.store import Retelling
 
 log = structlog.get_logger(__name__)
 
-EVERY = timedelta(seconds=15)
+EVERY = timedelta(seconds=5)
 BATCH = 500
 
 
