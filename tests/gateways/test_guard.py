@@ -275,3 +275,26 @@ async def test_the_keeper_lives_through_an_outage(town: Town) -> None:
     await eventually(lambda: town.board.seen_at)
     running.cancel()
     await asyncio.wait([running])
+
+
+async def test_a_breaker_that_opens_while_the_board_is_read_stays_open(town: Town) -> None:
+    """What the board does not know yet is not overruled by what it says."""
+    town.one.bare.mood = "5xx"
+    town.board.meanwhile = lambda: town.one.ask(FAILURES)
+    await town.one.keep()
+    assert ["breaker-open"] == await town.one.ask()
+    await town.keep()
+    assert ["breaker-open"] == await town.two.ask()
+
+
+async def test_a_breaker_that_opens_while_its_closing_is_told_is_told_too(town: Town) -> None:
+    """The later change is not lost with the earlier."""
+    await open_breaker(town)
+    town.clock.move(OPEN_S)
+    town.one.bare.mood = "2xx"
+    await town.one.ask()
+    town.one.bare.mood = "5xx"
+    town.board.meanwhile = lambda: town.one.ask(FAILURES)
+    await town.keep()
+    assert ["opened", "closed", "opened"] == [one.kind for one in town.board.lines]
+    assert ["breaker-open"] == await town.two.ask()

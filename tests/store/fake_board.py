@@ -1,6 +1,6 @@
 """The board in memory: each method is one step that nothing interrupts."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -10,20 +10,23 @@ from payonce.ports.board import GatewayState, JournalLine, Reading
 
 @dataclass
 class FakeBoard:
-    """See the port; `away`: every use raises Unavailable."""
+    """See the port; `away`: every use raises Unavailable; `meanwhile` happens once during one."""
 
     by_name: dict[str, GatewayState] = field(default_factory=dict)
     lines: list[JournalLine] = field(default_factory=list)
     seen_at: dict[str, datetime] = field(default_factory=dict)
     away: bool = False
+    meanwhile: Callable[[], Awaitable[object]] | None = None
 
     async def read(self, worker_id: str | None, now: datetime, alive_since: datetime) -> Reading:
         """See the port."""
         self._be_there()
         if worker_id is not None:
             self.seen_at[worker_id] = now
+        states = dict(self.by_name)
+        await self._pass_time()
         alive = {key for key, at in self.seen_at.items() if at >= alive_since or key == worker_id}
-        return Reading(dict(self.by_name), len(alive))
+        return Reading(states, len(alive))
 
     async def leave(self, worker_id: str) -> None:
         """See the port."""
@@ -43,6 +46,7 @@ class FakeBoard:
         state = self._state(gateway)
         if state.open_until is None:
             return False
+        await self._pass_time()
         self.by_name[gateway] = replace(state, open_until=None, openings=0)
         return self._note(gateway, now, "closed", None, "a call was answered")
 
@@ -75,6 +79,11 @@ class FakeBoard:
         for name in gateways:
             latest += [one for one in self.lines if one.gateway == name][-lines:]
         return [one for one in self.lines if one in latest]
+
+    async def _pass_time(self) -> None:
+        happening, self.meanwhile = self.meanwhile, None
+        if happening is not None:
+            await happening()
 
     def _state(self, gateway: str) -> GatewayState:
         self._be_there()
