@@ -10,6 +10,9 @@ import aiohttp
 import pytest
 
 from gateway_mock.shopper import parse_profile, parse_script
+from payonce.bootstrap.run import prepare
+from payonce.bootstrap.world import open_world
+from payonce.settings import load_settings
 from tests.support.town import Town, open_town, payments
 from tests.support.waiting import eventually
 
@@ -100,6 +103,14 @@ async def settled(town: Town, count: int) -> bool:
     """Say whether so many payments have succeeded."""
     found = await town.count("SELECT count(*) FROM payments WHERE status = 'SUCCEEDED'")
     return found == count
+
+
+async def test_a_process_knows_what_is_paused_before_it_begins(town: Town) -> None:
+    """Its services wait for that, so that no message is faster."""
+    assert (await town.payonce(*PAUSE))[0] == 0
+    async with open_world(load_settings(town.env)) as world:
+        await prepare(world)
+        assert {"mock"} == world.keeper.spared()
 
 
 async def test_a_failing_gateway_is_spared_until_it_answers(town: Town) -> None:
