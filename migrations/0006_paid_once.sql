@@ -142,6 +142,9 @@ CREATE TABLE gateway_journal (
     why text
 );
 
+-- The latest lines of one gateway.
+CREATE INDEX gateway_journal_of ON gateway_journal (gateway, entry_id);
+
 CREATE TRIGGER gateway_journal_only_grows BEFORE UPDATE OR DELETE ON gateway_journal
     FOR EACH ROW EXECUTE FUNCTION refuse('the journal only grows');
 
@@ -150,3 +153,34 @@ CREATE TABLE workers (
     worker_id uuid PRIMARY KEY,
     seen_at timestamptz NOT NULL
 );
+
+-- A paid order that is not acknowledged is told again, in the same words.
+ALTER TABLE orders
+    ADD COLUMN retell_at timestamptz,
+    -- The data of its payment.succeeded.
+    ADD COLUMN success_data jsonb,
+    ADD CONSTRAINT orders_retell_whole CHECK ((retell_at IS NULL) = (success_data IS NULL)),
+    ADD CONSTRAINT orders_retell_until_acknowledged
+        CHECK (retell_at IS NULL OR (status = 'PAID' AND acknowledged_at IS NULL));
+
+CREATE INDEX orders_to_retell ON orders (retell_at) WHERE retell_at IS NOT NULL;
+
+-- Those that were paid before this was kept: the event as the rows remember it.
+UPDATE orders o SET
+    retell_at = now(),
+    success_data = COALESCE(
+        (SELECT e.data FROM outbox e WHERE e.order_id = o.order_id AND e.type = 'payment.succeeded'),
+        jsonb_build_object(
+            'payment_id', p.payment_id, 'order_id', o.order_id, 'gateway', p.gateway,
+            'order_version', o.version, 'gateway_ref', p.gateway_ref,
+            'amount', p.amount, 'currency', p.currency,
+            'paid_at', to_char(p.paid_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+            'settled_at', to_char(o.settled_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+            'source', COALESCE((
+                SELECT t.detail ->> 'source' FROM timeline t
+                WHERE t.order_id = o.order_id AND t.kind = 'payment.settled' LIMIT 1
+            ), 'poll')
+        )
+    )
+FROM payments p
+WHERE p.payment_id = o.settled_by AND o.acknowledged_at IS NULL;

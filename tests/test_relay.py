@@ -27,7 +27,7 @@ async def untold(bench: Bench, count: int = 1) -> list[str]:
     store = bench.store
     numbers = range(1, count + 1)
     await bench.registered(*(registration(f"p{n}", f"o{n}") for n in numbers))
-    one = Store(store, store, store, store, store, store)
+    one = Store(store, store, store, store, store, store, store)
     await settle(one, *(success(f"p{n}") for n in numbers))
     return [event_id(EventType.PAYMENT_SUCCEEDED, f"o{n}") for n in numbers]
 

@@ -1,6 +1,7 @@
 """The gauges tell what waits, and how old the oldest of it is."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -9,7 +10,7 @@ from payonce.adapters.metrics import Gauges
 from payonce.ports.store import Backlog
 from tests.handlers.fakes import FakeClock
 
-WAITING = ("outbox", "unresolved", "mismatched", "unacknowledged", "refunds_held")
+WAITING = ("outbox", "unresolved", "mismatched", "unacknowledged", "refunds_held", "callbacks")
 
 
 class Told:
@@ -35,6 +36,13 @@ async def read(backlog: Backlog, clock: FakeClock, gauge: str) -> dict[str, floa
     return {what: registry.get_sample_value(gauge, {"what": what}) for what in WAITING}
 
 
+def backlog_of(counts: dict[str, int], since: dict[str, Any]) -> Backlog:
+    """Return a backlog of so many, the oldest of which is so old."""
+    values: dict[str, Any] = {f"{what}_oldest_at": since.get(what) for what in WAITING}
+    values |= {"outbox_events" if what == "outbox" else what: counts[what] for what in WAITING}
+    return Backlog(**values)
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     """A clock moved by hand."""
@@ -45,28 +53,16 @@ async def test_every_list_has_its_count_and_its_age(clock: FakeClock) -> None:
     """Each age is that of the list's own oldest."""
     ages = {what: 10.0 * n for n, what in enumerate(WAITING, 1)}
     at = {what: clock.now() - timedelta(seconds=age) for what, age in ages.items()}
-    backlog = Backlog(
-        outbox_events=1,
-        outbox_oldest_at=at["outbox"],
-        unresolved=2,
-        unresolved_oldest_at=at["unresolved"],
-        mismatched=3,
-        mismatched_oldest_at=at["mismatched"],
-        unacknowledged=4,
-        unacknowledged_oldest_at=at["unacknowledged"],
-        refunds_held=5,
-        refunds_held_oldest_at=at["refunds_held"],
-    )
+    counts = {what: n for n, what in enumerate(WAITING, 1)}
+    backlog = backlog_of(counts, at)
 
-    assert dict(zip(WAITING, (1, 2, 3, 4, 5), strict=True)) == await read(
-        backlog, clock, "payonce_waiting"
-    )
+    assert counts == await read(backlog, clock, "payonce_waiting")
     assert ages == await read(backlog, clock, "payonce_waiting_oldest_seconds")
 
 
 async def test_where_nothing_waits_nothing_is_old(clock: FakeClock) -> None:
     """An empty list is told as 0, not left out."""
-    nothing = Backlog(0, None, 0, None, 0, None, 0, None, 0, None)
+    nothing = backlog_of(dict.fromkeys(WAITING, 0), {})
 
     assert dict.fromkeys(WAITING, 0.0) == await read(
         nothing, clock, "payonce_waiting_oldest_seconds"

@@ -21,6 +21,7 @@ COMMANDS = (
     "unacknowledged",
     "parked",
     "webhooks",
+    "gateways",
     "demo",
 )
 ACTIONS = (
@@ -29,6 +30,9 @@ ACTIONS = (
     ("parked", "replay"),
     ("webhooks", "list"),
     ("webhooks", "replay"),
+    ("gateways", "list"),
+    ("gateways", "pause"),
+    ("gateways", "resume"),
 )
 
 
@@ -96,6 +100,12 @@ WRONG = [
     (("webhooks",), "ACTION"),
     (("webhooks", "list", "7"), "7"),
     (("webhooks", "list", "--problems", "--unprocessed"), "--problems"),
+    (("gateways",), "ACTION"),
+    (("gateways", "stop"), "stop"),
+    (("gateways", "pause"), "NAME"),
+    (("gateways", "pause", "mock", "--why", "works"), "--by"),
+    (("gateways", "pause", "mock", "--by", "ann"), "--why"),
+    (("gateways", "resume", "mock"), "--by"),
     (("demo", "--forever"), "--forever"),
 ]
 
@@ -191,6 +201,8 @@ def test_bad_secret_file_is_refused_without_telling_it(
         ("parked", "replay", "--all"),
         ("webhooks", "list"),
         ("webhooks", "replay", "--all"),
+        ("gateways", "list"),
+        ("gateways", "pause", "mock", "--by", "ann", "--why", "works"),
     ],
     ids=lambda one: one[0],
 )

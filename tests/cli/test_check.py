@@ -42,7 +42,7 @@ def test_json_tells_what_is_required(here: Payonce) -> None:
     """A program can tell a warning from a fault."""
     told = rows(here("check", "--json", PAYONCE_REDIS_URL=REDIS))
 
-    assert {"name", "ok", "detail", "required"} == set(told["redis"])
+    assert {"name", "ok", "detail", "required", "warning"} == set(told["redis"])
     assert {"postgresql": True, "rabbitmq": True, "redis": False, "gateways": True} == {
         name: one["required"] for name, one in told.items()
     }

@@ -62,7 +62,10 @@ class Bench:
         self.acknowledge = Acknowledge(store, clock)
         self.relay = Relay(store, self.announcer, clock)
         every = timedelta(seconds=EVERY_S)
-        self.sweeper = Sweeper(store, bus, self.gateways, every, clock, meter)
+        self.spared: set[str] = set()
+        self.sweeper = Sweeper(
+            store, bus, self.gateways, every, clock, meter, spared=lambda: self.spared
+        )
 
     async def registered(self, *wanted: Registration) -> None:
         """Register behind the handlers' backs, and forget that the store was used."""

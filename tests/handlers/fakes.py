@@ -66,6 +66,7 @@ STORE_CALLS = frozenset(
         "cancel",
         "delete_events",
         "claim_events",
+        "retell",
     }
 )
 
@@ -339,6 +340,14 @@ class FakeMeter:
         """See the port."""
         self.counted.append(("gateway_asked", gateway, call, outcome, seconds))
 
+    def gateway_spared(self, gateway: str, call: str, reason: str) -> None:
+        """See the port."""
+        self.counted.append(("gateway_spared", gateway, call, reason))
+
+    def gateway_state(self, gateway: str, code: int) -> None:
+        """See the port."""
+        self.counted.append(("gateway_state", gateway, code))
+
     def payment_revived(self, gateway: str) -> None:
         """See the port."""
         self.counted.append(("payment_revived", gateway))
@@ -350,6 +359,10 @@ class FakeMeter:
     def callback_processed(self, gateway: str, result: str) -> None:
         """See the port."""
         self.counted.append(("callback_processed", gateway, result))
+
+    def orders_retold(self, count: int) -> None:
+        """See the port."""
+        self.counted.append(("orders_retold", count))
 
     def message_parked(self, queue: str) -> None:
         """See the port."""

@@ -15,7 +15,7 @@ async def committed(bench: Bench) -> dict[str, Event]:
     store = bench.store
     await bench.registered(registration("p1"), registration("p2"), registration("p3", "o3"))
     effects = await settle(
-        Store(store, store, store, store, store, store),
+        Store(store, store, store, store, store, store, store),
         success("p1"),
         success("p2"),
         word("p3", Outcome.FAILED),

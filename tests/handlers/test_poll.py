@@ -350,7 +350,7 @@ async def test_a_single_look_never_goes_on(bench: Bench, report: GatewayReport) 
     bench.journal.calls.clear()
     bench.gateway.will_say(report)
     assert DONE == await bench.poll.handle(due(6, mode=Mode.ONCE))
-    assert ["seen", "query"] == bench.journal.calls
+    assert ["seen", "watch_states", "query"] == bench.journal.calls
 
 
 async def test_a_single_look_past_the_expiry_closes_nothing(bench: Bench) -> None:
@@ -358,7 +358,7 @@ async def test_a_single_look_past_the_expiry_closes_nothing(bench: Bench) -> Non
     await bench.registered()
     bench.change("p1", unresolved=True)
     assert DONE == await bench.poll.handle(replace(EXPIRED, mode=Mode.ONCE))
-    assert ["seen", "query"] == bench.journal.calls
+    assert ["seen", "watch_states", "query"] == bench.journal.calls
 
 
 @pytest.mark.parametrize("before", [Outcome.FAILED, Outcome.CLOSED])

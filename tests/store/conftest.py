@@ -5,15 +5,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from payonce.adapters.postgres.board import Board
 from payonce.adapters.postgres.database import Database, connect
 from payonce.adapters.postgres.migrate import migrate
+from payonce.ports import board as ports
 from tests.store.fake import FakeStore
+from tests.store.fake_board import FakeBoard
 from tests.store.making import Store, opened, store_on
 from tests.support.servers import Servers
 
 EMPTY = """
 ALTER TABLE timeline DISABLE TRIGGER timeline_is_not_emptied;
 TRUNCATE orders, payments, refunds, outbox, timeline, webhook_inbox, delay_queues;
+TRUNCATE gateways, gateway_journal, workers;
 ALTER TABLE timeline ENABLE TRIGGER timeline_is_not_emptied;
 """
 
@@ -61,7 +65,15 @@ def store(request: pytest.FixtureRequest) -> Store:
     """Each store in turn: what one does, the other does."""
     if request.param == "fake":
         fake = FakeStore()
-        return Store(fake, fake, fake, fake, fake, fake)
+        return Store(fake, fake, fake, fake, fake, fake, fake)
     found = request.getfixturevalue("postgres_store")
     assert isinstance(found, Store)
     return found
+
+
+@pytest.fixture(params=["fake", "postgres"])
+def board(request: pytest.FixtureRequest) -> ports.Board:
+    """Each board in turn."""
+    if request.param == "fake":
+        return FakeBoard()
+    return Board(request.getfixturevalue("database"))

@@ -1,6 +1,6 @@
 """The store in memory: each method is one step that nothing interrupts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from payonce.domain.messages import OrderAcknowledged, PaymentInitiated
 from payonce.domain.order import Order, OrderStatus, closing_of
 from payonce.domain.payment import UNFINISHED, Payment, PaymentStatus
 from payonce.domain.refund import Refund, RefundStatus
-from payonce.domain.watch import CLOSE_AGAIN_AFTER
+from payonce.domain.watch import CLOSE_AGAIN_AFTER, RETELL_AFTER
 from payonce.ports.store import (
     AcknowledgeOutcome,
     Backlog,
@@ -45,7 +45,7 @@ class Waiting:
 
 @dataclass
 class FakeStore:
-    """Registrar, Ledger, Watches, Orders, Outbox and Overview in one."""
+    """Registrar, Ledger, Watches, Orders, Outbox, Retelling and Overview in one."""
 
     orders: dict[str, Order] = field(default_factory=dict)
     payments: dict[str, Payment] = field(default_factory=dict)
@@ -60,6 +60,8 @@ class FakeStore:
     entries: list[Entry] = field(default_factory=list)
     outbox: dict[str, Waiting] = field(default_factory=dict)
     callbacks_waiting: dict[int, datetime] = field(default_factory=dict)
+    successes: dict[str, Event] = field(default_factory=dict)
+    retell_at: dict[str, datetime] = field(default_factory=dict)
 
     async def register(
         self, wanted: Sequence[Registration], *, supersede: bool = False
@@ -106,10 +108,18 @@ class FakeStore:
         return [self._record(one) for one in steps]
 
     async def revive(
-        self, now: datetime, limit: int, plan: Callable[[Sequence[Payment]], Sequence[Revival]]
+        self,
+        now: datetime,
+        limit: int,
+        plan: Callable[[Sequence[Payment]], Sequence[Revival]],
+        gateways: Collection[str] | None = None,
     ) -> list[Payment]:
         """See the port."""
-        due = sorted((at, key) for key, at in self.revive_at.items() if at and at <= now)
+        due = sorted(
+            (at, key)
+            for key, at in self.revive_at.items()
+            if at and at <= now and (gateways is None or self.payments[key].gateway in gateways)
+        )
         revivals = plan([self.payments[key] for _, key in due[:limit]])
         for one in revivals:
             self.revive_at[one.payment_id] = one.revive_at
@@ -176,6 +186,17 @@ class FakeStore:
             one.leased_until = until
             one.attempts += 1
         return rows
+
+    async def retell(
+        self, now: datetime, limit: int, next_at: Callable[[datetime], datetime]
+    ) -> list[str]:
+        """See the port."""
+        due = sorted((at, key) for key, at in self.retell_at.items() if at <= now)[:limit]
+        for _, key in due:
+            self.retell_at[key] = next_at(self.settled_at[key])
+            event = self.successes[key]
+            self.outbox.setdefault(event.event_id, Waiting(event))
+        return [key for _, key in due]
 
     async def backlog(self) -> Backlog:
         """See the port."""
@@ -296,6 +317,8 @@ class FakeStore:
         self.revive_at[payment.payment_id] = effects.revive_at
         if effects.settled_at:
             self.settled_at[order.order_id] = effects.settled_at
+            self.retell_at[order.order_id] = effects.settled_at + RETELL_AFTER
+            self.successes[order.order_id] = effects.events[0]
         for event in effects.events:
             self.outbox.setdefault(event.event_id, Waiting(event))
         self.refunds.extend(effects.refunds)
@@ -324,6 +347,7 @@ class FakeStore:
         if order.order_id in self.acknowledged:
             return AcknowledgeOutcome.ALREADY
         self.acknowledged.add(order.order_id)
+        self.retell_at.pop(order.order_id)
         self.orders[order.order_id] = replace(order, version=order.version + 1)
         self.entries.append(
             Entry(order.order_id, message.payment_id, now, "order.acknowledged", {})

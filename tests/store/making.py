@@ -12,6 +12,7 @@ from payonce.adapters.postgres import (
     outbox,
     overview,
     registrar,
+    retelling,
     watches,
 )
 from payonce.adapters.postgres.database import Database
@@ -28,6 +29,7 @@ from payonce.ports.store import (
     Registered,
     Registrar,
     Registration,
+    Retelling,
     Wanted,
     Watches,
 )
@@ -49,6 +51,7 @@ class Store:
     orders: Orders
     outbox: Outbox
     overview: Overview
+    retelling: Retelling
 
 
 def store_on(database: Database) -> Store:
@@ -60,6 +63,7 @@ def store_on(database: Database) -> Store:
         orders.Orders(database),
         outbox.Outbox(database),
         overview.Overview(database),
+        retelling.Retelling(database),
     )
 
 

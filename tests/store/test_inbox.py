@@ -65,7 +65,7 @@ def shelf(request: pytest.FixtureRequest) -> Shelf:
     """Each inbox in turn: what one does, the other does."""
     if request.param == "fake":
         fake = FakeStore()
-        return Shelf(FakeInbox(fake), Store(fake, fake, fake, fake, fake, fake), fake, None)
+        return Shelf(FakeInbox(fake), Store(fake, fake, fake, fake, fake, fake, fake), fake, None)
     database = request.getfixturevalue("database")
     return Shelf(PostgresInbox(database), store_on(database), None, database)
 

@@ -137,6 +137,9 @@ REFUSED = {
     " WHERE order_id = 'o2'",
     "orders_acknowledged_is_paid": "UPDATE orders SET acknowledged_at = now()"
     " WHERE order_id = 'o2'",
+    "orders_retell_whole": "UPDATE orders SET success_data = NULL WHERE order_id = 'o1'",
+    "orders_retell_until_acknowledged": "UPDATE orders SET retell_at = now(), success_data = '{}'"
+    " WHERE order_id = 'o2'",
     "orders_version_counts": "UPDATE orders SET version = -1",
     "orders_settled_by_own_payment": "UPDATE orders SET status = 'PAID', settled_by = 'p1',"
     " settled_at = now() WHERE order_id = 'o2'",

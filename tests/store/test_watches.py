@@ -115,3 +115,16 @@ async def test_a_closed_payment_is_looked_at_again(store: Store) -> None:
     await settle(store, word("p1", Outcome.CLOSED))
     [revived] = await store.watches.revive(later(600), 10, again_at(None))
     assert PaymentStatus.CLOSED is revived.status
+
+
+async def test_payments_of_other_gateways_stay_overdue_and_hold_up_nobody(store: Store) -> None:
+    """However many and however long overdue they are."""
+    await register(
+        store,
+        *(registration(f"p{n}", f"o{n}", gateway="spared", revive_at=later(n)) for n in range(5)),
+        registration("p9", "o9", revive_at=later(9)),
+    )
+    [revived] = await store.watches.revive(later(10), 2, again_at(None), ["mock"])
+    assert "p9" == revived.payment_id
+    assert [] == await store.watches.revive(later(10), 2, again_at(None), [])
+    assert 5 == len(await store.watches.revive(later(10), 9, again_at(None)))

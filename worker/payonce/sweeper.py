@@ -12,6 +12,7 @@ from payonce.domain.payment import UNFINISHED, Payment
 from payonce.domain.times import to_ms
 from payonce.domain.watch import revive_after_revival
 from payonce.looping import repeat
+from payonce.ports.board import Spared
 from payonce.ports.bus import Timer
 from payonce.ports.clock import Clock
 from payonce.ports.gateway import Gateways
@@ -34,6 +35,8 @@ class Sweeper:
         every: timedelta,
         clock: Clock,
         meter: Meter,
+        *,
+        spared: Spared,
     ) -> None:
         self._watches = watches
         self._timer = timer
@@ -41,6 +44,7 @@ class Sweeper:
         self._every = every
         self._clock = clock
         self._meter = meter
+        self._spared = spared
         self._unsent: dict[str, Payment] = {}
 
     async def run(self) -> None:
@@ -54,7 +58,10 @@ class Sweeper:
         a payment that has had its last look planned, nobody else would.
         """
         if not self._unsent:
-            revived = await self._watches.revive(self._clock.now(), BATCH, self._plan)
+            # A payment of a gateway that is not known here is left to a process that knows it. One
+            # whose gateway is spared stays overdue: asked now, its watches would only pile up.
+            wanted = self._gateways.keys() - self._spared()
+            revived = await self._watches.revive(self._clock.now(), BATCH, self._plan, wanted)
             self._unsent = {payment.payment_id: payment for payment in revived}
         found = len(self._unsent)
         await self._send()
@@ -63,12 +70,7 @@ class Sweeper:
         return found == BATCH
 
     def _plan(self, payments: Sequence[Payment]) -> list[Revival]:
-        """Leave payments of a gateway that is not configured here to a process that knows it."""
-        known = [payment for payment in payments if payment.gateway in self._gateways]
-        if len(known) < len(payments):
-            unknown = {payment.gateway for payment in payments} - set(self._gateways)
-            log.warning("payments.left", gateways=sorted(unknown), left=len(payments) - len(known))
-        return [self._revival(payment) for payment in known]
+        return [self._revival(payment) for payment in payments]
 
     def _revival(self, payment: Payment) -> Revival:
         terms = self._gateways[payment.gateway].terms

@@ -49,6 +49,16 @@ class PrometheusMeter:
         self._processed = _counter(
             registry, "payonce_callbacks_processed", "Callbacks applied.", "gateway", "result"
         )
+        self._spared = _counter(
+            registry, "payonce_gateway_spared", "Calls not made.", "gateway", "call", "reason"
+        )
+        self._retold = _counter(registry, "payonce_orders_retold", "Paid orders told again.")
+        self._state = Gauge(
+            "payonce_gateway_state",
+            "0 as usual, 1 its breaker is open, 2 paused by a person.",
+            ["gateway"],
+            registry=registry,
+        )
         self._parked = _counter(registry, "payonce_parked", "Messages put aside.", "queue")
         self._away = _counter(registry, "payonce_server_away", "Failed uses.", "server")
         self._lateness = Histogram(
@@ -107,6 +117,14 @@ class PrometheusMeter:
         """Observe one call to a gateway."""
         self._gateway.labels(gateway, call, outcome).observe(seconds)
 
+    def gateway_spared(self, gateway: str, call: str, reason: str) -> None:
+        """Count a call that was not made."""
+        self._spared.labels(gateway, call, reason).inc()
+
+    def gateway_state(self, gateway: str, code: int) -> None:
+        """Set how a gateway is treated."""
+        self._state.labels(gateway).set(code)
+
     def payment_revived(self, gateway: str) -> None:
         """Count a payment that the sweeper took up again."""
         self._revived.labels(gateway).inc()
@@ -118,6 +136,10 @@ class PrometheusMeter:
     def callback_processed(self, gateway: str, result: str) -> None:
         """Count a try to apply a callback."""
         self._processed.labels(gateway, result).inc()
+
+    def orders_retold(self, count: int) -> None:
+        """Count paid orders that are told again."""
+        self._retold.inc(count)
 
     def message_parked(self, queue: str) -> None:
         """Count a message that was put aside for a person."""

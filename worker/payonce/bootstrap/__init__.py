@@ -1,14 +1,14 @@
 """The only place that names concrete adapters; commands reach the world through these functions."""
 
+from payonce.bootstrap.gateways import open_desk
+from payonce.bootstrap.parked import ParkedQueue, open_parked, parked_view
 from payonce.bootstrap.run import run_daemon
 from payonce.bootstrap.tools import (
     CheckResult,
     MigrateReport,
-    ParkedQueue,
     check,
     migrate,
     open_inbox,
-    open_parked,
     open_publisher,
     open_reader,
     publish_initiated,
@@ -20,10 +20,12 @@ __all__ = [
     "ParkedQueue",
     "check",
     "migrate",
+    "open_desk",
     "open_inbox",
     "open_parked",
     "open_publisher",
     "open_reader",
+    "parked_view",
     "publish_initiated",
     "run_daemon",
 ]

@@ -6,8 +6,11 @@ from aiohttp import web
 
 from payonce.adapters.postgres.inbox import InboxDesk
 from payonce.adapters.postgres.installation import Installation
+from payonce.bootstrap.gateways import desk_of
+from payonce.bootstrap.parked import ParkedQueue
 from payonce.bootstrap.world import World
 from payonce.edge.auth import Auth
+from payonce.edge.ops import Ops, Pager
 from payonce.edge.webhooks import Webhooks
 
 
@@ -16,3 +19,16 @@ def routes_of(world: World) -> Iterable[web.RouteDef]:
     auth = Auth(world.settings.http, Installation(world.database).token_key)
     desk = InboxDesk(world.database)
     yield from Webhooks(world.reception, desk, auth, world.clock).routes()
+    yield from _ops(world, auth).routes()
+
+
+def _ops(world: World, auth: Auth) -> Ops:
+    """Return the operators' lists, parked messages and gateways."""
+    reader = world.reader()
+    pagers: dict[str, Pager] = {
+        "unresolved": reader.unresolved,
+        "mismatched": reader.mismatched,
+        "unacknowledged": reader.unacknowledged,
+    }
+    parked = ParkedQueue(world.settings.servers.amqp_url)
+    return Ops(auth, pagers, parked, desk_of(world.settings, world.database, world.clock))

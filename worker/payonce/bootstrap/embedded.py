@@ -22,12 +22,12 @@ from payonce.adapters.rabbitmq.topology import (
     service_queue_name,
     service_topology,
 )
+from payonce.bootstrap.gateways import guard_gateways
 from payonce.bootstrap.run import prepare, workers
 from payonce.bootstrap.topology import topology_of
 from payonce.bootstrap.world import World
 from payonce.daemon import Daemon, Service
 from payonce.gateways.client import open_session
-from payonce.gateways.registry import build_gateways
 from payonce.ports.bus import EventBus, Receiver, Timer
 from payonce.settings import Settings
 
@@ -115,7 +115,9 @@ async def open_embedded(settings: Settings) -> AsyncIterator[Embedded]:
             await database.open()
             async with open_session() as session:
                 bus = MemoryBus(clock, topology_of(settings), meter.message_parked)
-                gateways = build_gateways(settings.gateways, session, meter)
+                gateways, keeper = guard_gateways(
+                    settings.gateways, session, database, clock, meter
+                )
                 broker, cache = EmbeddedBroker(bus), MemoryCache()
                 world = World(
                     _with_dsn(settings, dsn),
@@ -125,6 +127,7 @@ async def open_embedded(settings: Settings) -> AsyncIterator[Embedded]:
                     broker,
                     cache,
                     gateways,
+                    keeper,
                     keeps_delays=False,
                 )
                 yield Embedded(world, bus)

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import structlog
@@ -54,6 +55,8 @@ async def prepare(world: World) -> None:
         try:
             await _check_migrated(world)
             await refuse_missing_gateways(world.reader(), world.gateways)
+            # No gateway is asked before this process knows which ones are paused.
+            await world.keeper.run_once()
             # What start-up made lives as long as the process: the collector need not look at it.
             gc.collect()
             gc.freeze()
@@ -78,7 +81,7 @@ def workers(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]")
 
     They begin once `prepared` has ended, the broker at once.
     """
-    services = []
+    services: list[Service] = []
     if "consumer" in roles:
         services += [
             _consumer(world, queue, receiver, prepared)
@@ -89,10 +92,19 @@ def workers(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]")
     if "sweeper" in roles:
         services.append(Service("sweeper", _after(prepared, world.sweeper().run)))
         services.append(Service("inbox-retention", _after(prepared, world.retention().run)))
+        services.append(Service("reteller", _after(prepared, world.reteller().run)))
         if world.keeps_delays:
             services.append(Service("delays", _after(prepared, world.delay_keeper().run)))
+    if roles - {"relay"}:
+        services.append(_keeper(world, roles, prepared))
     services += [_inbox(world, roles, prepared), _broker(world)]
     return services
+
+
+def _keeper(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]") -> Service:
+    """Return what keeps the gates: it is there as long as anything may ask a gateway."""
+    run = partial(world.keeper.run, asks=bool(roles & {"consumer", "edge"}))
+    return Service("gateways", _after(prepared, run), world.keeper.leave, phase=1)
 
 
 def _consumer(

@@ -16,16 +16,10 @@ from payonce.adapters.postgres.migrate import migrate as migrate_schema
 from payonce.adapters.postgres.reader import Reader
 from payonce.adapters.rabbitmq.broker import RabbitBroker
 from payonce.adapters.rabbitmq.declare import declare, queue_depths
-from payonce.adapters.rabbitmq.parked import Parked, Replayed, list_parked, replay
-from payonce.adapters.rabbitmq.topology import (
-    PARKED,
-    PAYMENTS,
-    UNROUTED,
-    Topology,
-    parked_queue_name,
-)
+from payonce.adapters.rabbitmq.topology import PAYMENTS, Topology
 from payonce.adapters.redis.cache import RedisCache
 from payonce.bootstrap.checks import problem_of, refuse_missing_gateways
+from payonce.bootstrap.gateways import open_desk
 from payonce.bootstrap.topology import topology_of
 from payonce.bootstrap.world import longest_wait_ms
 from payonce.domain.ids import event_id
@@ -33,6 +27,7 @@ from payonce.domain.report import Outcome
 from payonce.domain.times import format_time
 from payonce.gateways.client import open_session
 from payonce.gateways.registry import build_gateways
+from payonce.handlers.gateway_desk import told
 from payonce.ports.gateway import ChargeRef, Gateway
 from payonce.settings import Settings
 
@@ -49,12 +44,16 @@ class MigrateReport:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One thing that was checked; payonce works on without what is not `required`."""
+    """One thing that was checked.
+
+    payonce works on without what is not `required`; `warning`: in order, but somebody should know.
+    """
 
     name: str
     ok: bool
     detail: str
     required: bool = True
+    warning: bool = False
 
 
 async def migrate(settings: Settings) -> MigrateReport:
@@ -80,6 +79,7 @@ async def check(settings: Settings, *, online: bool = False) -> list[CheckResult
         ]
         if database.ok:
             results.append(await _check("gateways", _check_watched(settings)))
+            results += await _spared_gateways(settings)
         if online:
             results += [await _ask_gateway(one) for one in gateways.values()]
         return results
@@ -103,6 +103,17 @@ async def _check_cache(settings: Settings) -> None:
 async def _check_watched(settings: Settings) -> None:
     async with open_reader(settings) as reader:
         await refuse_missing_gateways(reader, settings.gateways)
+
+
+async def _spared_gateways(settings: Settings) -> list[CheckResult]:
+    """Return a warning for each gateway that is paused or whose breaker is open."""
+    async with open_desk(settings) as desk:
+        views = await desk.list()
+    return [
+        CheckResult(f"gateway {one['gateway']}", ok=True, detail=told(one), warning=True)
+        for one in views
+        if one["state"] != "ok"
+    ]
 
 
 async def _ask_gateway(gateway: Gateway) -> CheckResult:
@@ -134,37 +145,6 @@ async def open_inbox(settings: Settings) -> AsyncIterator[InboxDesk]:
         yield InboxDesk(database)
     finally:
         await database.close()
-
-
-@dataclass(frozen=True, slots=True)
-class ParkedQueue:
-    """The messages that were put aside, in payonce.parked, payonce.unrouted or NAME.parked."""
-
-    amqp_url: str
-    queue: str = PARKED
-
-    async def list(self, limit: int = 100) -> "Sequence[Parked]":
-        """Return up to `limit` parked messages, which stay where they are."""
-        return await list_parked(self.amqp_url, self.queue, limit)
-
-    async def replay(self, ids: Sequence[str] | None = None) -> Replayed:
-        """Send parked messages back to where they came from; None: all of them."""
-        wanted = None if ids is None else frozenset(ids)
-        return await replay(
-            self.amqp_url, lambda one: wanted is None or one.message_id in wanted, self.queue
-        )
-
-
-@asynccontextmanager
-async def open_parked(
-    settings: Settings, service: str | None = None, *, unrouted: bool = False
-) -> AsyncIterator[ParkedQueue]:
-    """Give the parked messages of payonce, or of the order consumer named `service`.
-
-    `unrouted`: those of both that came due for a queue that was not there.
-    """
-    queue = PARKED if service is None else parked_queue_name(service)
-    yield ParkedQueue(settings.servers.amqp_url, UNROUTED if unrouted else queue)
 
 
 async def publish_initiated(

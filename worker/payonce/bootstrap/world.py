@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import Protocol
 
@@ -18,12 +19,14 @@ from payonce.adapters.postgres.outbox import Outbox
 from payonce.adapters.postgres.overview import Overview
 from payonce.adapters.postgres.reader import Reader
 from payonce.adapters.postgres.registrar import Registrar
+from payonce.adapters.postgres.retelling import Retelling
 from payonce.adapters.postgres.watches import Watches
 from payonce.adapters.rabbitmq.broker import RabbitBroker
 from payonce.adapters.redis.cache import RedisCache
+from payonce.bootstrap.gateways import guard_gateways
 from payonce.bootstrap.topology import DelayKeeper, topology_of
 from payonce.gateways.client import open_session
-from payonce.gateways.registry import build_gateways
+from payonce.gateways.keeper import Keeper
 from payonce.handlers.acknowledge import Acknowledge
 from payonce.handlers.announce import Announcer
 from payonce.handlers.callback import Callback
@@ -37,6 +40,7 @@ from payonce.ports.bus import EventBus, Receiver, Timer, WorkQueue
 from payonce.ports.cache import Cache
 from payonce.ports.gateway import Gateways, RefundReport
 from payonce.relay import Relay
+from payonce.reteller import Reteller
 from payonce.settings import SecondPayment, Settings
 from payonce.sweeper import Sweeper
 
@@ -103,6 +107,7 @@ class World:
     broker: Broker
     cache: Cache
     gateways: Gateways
+    keeper: Keeper
     keeps_delays: bool = True
 
     @cached_property
@@ -143,7 +148,18 @@ class World:
             self.settings.sweep.every,
             self.clock,
             self.meter,
+            spared=self.keeper.spared,
         )
+
+    def reteller(self) -> Reteller:
+        """Return what tells of unacknowledged orders again."""
+        ladder = self.settings.order_service.ladder
+        return Reteller(Retelling(self.database), ladder, self.clock, self.meter)
+
+    def ledger(self) -> Ledger:
+        """Return what settles; what it settled is told again after the first wait of the ladder."""
+        first_ms = self.settings.order_service.ladder.wait_ms(0)
+        return Ledger(self.database, timedelta(milliseconds=first_ms))
 
     def delay_keeper(self) -> DelayKeeper:
         """Return what follows a changed ladder."""
@@ -160,7 +176,7 @@ class World:
     def receivers(self) -> dict[WorkQueue, Receiver]:
         """Return what takes the deliveries of each work queue."""
         timer, clock, meter = self.broker.timer, self.clock, self.meter
-        settler = Settler(Ledger(self.database), self.announcer(), timer, self.cache, clock, meter)
+        settler = Settler(self.ledger(), self.announcer(), timer, self.cache, clock, meter)
         register = Register(
             Registrar(self.database),
             timer,
@@ -206,8 +222,8 @@ async def open_world(settings: Settings) -> AsyncIterator[World]:
             on_parked=meter.message_parked,
             on_away=meter.server_away,
         )
-        gateways = build_gateways(settings.gateways, session, meter)
-        yield World(settings, clock, meter, database, broker, cache, gateways)
+        gateways, keeper = guard_gateways(settings.gateways, session, database, clock, meter)
+        yield World(settings, clock, meter, database, broker, cache, gateways, keeper)
 
 
 def longest_wait_ms(settings: Settings) -> int:

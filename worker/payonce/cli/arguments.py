@@ -17,6 +17,7 @@ COMMANDS = {
     "unacknowledged": "list paid orders that the order service has not booked",
     "parked": "list or replay messages that could not be processed",
     "webhooks": "list or replay callbacks of gateways",
+    "gateways": "show how gateways are treated; pause or resume one",
     "demo": "run the main job with a shop, a gateway, an order service",
 }
 LISTS = frozenset({"unresolved", "mismatched", "unacknowledged"})
@@ -150,6 +151,18 @@ def _webhooks(parser: Parser) -> None:
     replaying.add_argument("--all", action="store_true", help="every one that has a problem")
 
 
+def _gateways(parser: Parser) -> None:
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
+    _json(_add(actions, "list", "show every gateway, and its latest changes"))
+    pausing = _add(actions, "pause", "let no call go to a gateway; its payments stay watched")
+    resuming = _add(actions, "resume", "let calls go to a gateway again")
+    for one in (pausing, resuming):
+        one.add_argument("name", metavar="NAME", help="as the configuration names it")
+        one.add_argument("--by", required=True, metavar="NAME", help="who says so")
+        is_pause = one is pausing
+        one.add_argument("--why", required=is_pause, metavar="TEXT", help="goes to the journal")
+
+
 def _demo(parser: Parser) -> None:
     parser.add_argument("--keep", action="store_true", help="leave everything running at the end")
     parser.add_argument("--embedded", action="store_true", help="without any server")
@@ -175,5 +188,6 @@ _ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "unacknowledged": _list,
     "parked": _parked,
     "webhooks": _webhooks,
+    "gateways": _gateways,
     "demo": _demo,
 }

@@ -29,13 +29,13 @@ async def execute(arguments: argparse.Namespace) -> int:
 def _print(results: list[CheckResult]) -> None:
     width = max(len(one.name) for one in results)
     for one in results:
-        detail = "" if one.ok else shown(_told(one))
+        detail = "" if one.ok and not one.warning else shown(_told(one))
         print(f"{_word(one):<5}  {one.name:<{width}}  {detail}".rstrip())
 
 
 def _word(result: CheckResult) -> str:
     if result.ok:
-        return "ok"
+        return "note" if result.warning else "ok"
     return "WRONG" if result.required else "warn"
 
 

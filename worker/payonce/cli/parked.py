@@ -4,14 +4,11 @@ import argparse
 import json
 import os
 import sys
-from typing import Any
 
-from payonce.adapters.rabbitmq.parked import Parked
-from payonce.bootstrap import ParkedQueue, open_parked
+from payonce.bootstrap import ParkedQueue, open_parked, parked_view
 from payonce.cli.printing import print_json, print_table
 from payonce.cli.reading import check_declared, check_limit
 from payonce.domain.errors import InvalidField
-from payonce.domain.times import format_time, from_ms
 from payonce.settings import load_settings
 
 _COLUMNS = ("message_id", "parked_at", "from", "reason", "body")
@@ -34,7 +31,7 @@ async def execute(arguments: argparse.Namespace) -> int:
 
 
 async def _list(parked: ParkedQueue, arguments: argparse.Namespace) -> int:
-    rows = [_row(one) for one in await parked.list(arguments.limit)]
+    rows = [parked_view(one) for one in await parked.list(arguments.limit)]
     if arguments.json:
         print_json(rows)
     else:
@@ -43,17 +40,6 @@ async def _list(parked: ParkedQueue, arguments: argparse.Namespace) -> int:
     if len(rows) == arguments.limit:
         print("there may be more: --limit", file=sys.stderr)
     return 0
-
-
-def _row(one: Parked) -> dict[str, Any]:
-    at_ms = one.parked_at_ms
-    return {
-        "message_id": one.message_id,
-        "from": one.came_from,
-        "reason": one.reason,
-        "parked_at": None if at_ms is None else format_time(from_ms(at_ms)),
-        "body": one.body.decode(errors="replace"),
-    }
 
 
 def _gist(body: str) -> str:

@@ -100,6 +100,17 @@ class BadCallback(PayonceError):
 
 
 @dataclass
+class UnknownGateway(PayonceError):
+    """A gateway was named that is not configured and never was treated in a special way."""
+
+    gateway: str
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"no gateway {self.gateway!r} is known; known: {', '.join(self.known)}"
+
+
+@dataclass
 class BadSettings(PayonceError):
     """The configuration holds an unknown key or a bad value."""
 

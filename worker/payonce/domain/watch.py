@@ -11,6 +11,7 @@ UNRESOLVED_FOR = timedelta(days=30)
 SECOND_LOOK_AFTER = timedelta(minutes=10)
 CLOSE_AGAIN_AFTER = timedelta(minutes=2)
 REFUND_AGAIN_AFTER = timedelta(minutes=2)
+RETELL_AFTER = timedelta(minutes=4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ from payonce.ports.gateway import (
     RefundReport,
     RefundWord,
 )
-from payonce.ports.meter import Meter
+from payonce.ports.meter import GatewayMeter
 from payonce.settings import GatewaySettings
 
 _OK = frozenset({200, 201})
@@ -104,7 +104,7 @@ class HttpGateway:
     """One gateway that speaks the `http` protocol."""
 
     def __init__(
-        self, settings: GatewaySettings, session: aiohttp.ClientSession, meter: Meter
+        self, settings: GatewaySettings, session: aiohttp.ClientSession, meter: GatewayMeter
     ) -> None:
         self._settings = settings
         self._session = session
@@ -243,8 +243,8 @@ class HttpGateway:
                 )
             except NoAnswer as error:
                 answer = error
-        outcome = "no-answer" if isinstance(answer, NoAnswer) else f"{answer.status // 100}xx"
-        self._meter.gateway_asked(self.name, name, outcome, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self._meter.gateway_asked(self.name, name, _outcome_of(answer), seconds)
         return answer
 
     def _accepted(self, answer: Answer | NoAnswer) -> Answer:
@@ -274,6 +274,13 @@ class HttpGateway:
 def _written(secret: str) -> set[str]:
     """Return the ways in which JSON writes a secret."""
     return {secret, secret.replace("/", "\\/")}
+
+
+def _outcome_of(answer: Answer | NoAnswer) -> str:
+    """Return how a call ended, for metrics and breaker: being busy is no failure."""
+    if isinstance(answer, NoAnswer):
+        return "no-answer"
+    return "busy" if _is_not_taken(answer) else f"{answer.status // 100}xx"
 
 
 def _is_not_taken(answer: Answer) -> bool:

@@ -15,7 +15,7 @@ from payonce.handlers.settle import Settler
 from payonce.ports.bus import DONE, Fate, Park, Timer
 from payonce.ports.cache import Cache
 from payonce.ports.clock import Clock
-from payonce.ports.gateway import ChargeRef, Gateway, Gateways
+from payonce.ports.gateway import ChargeRef, CloseAnswer, Gateway, Gateways
 from payonce.ports.meter import Meter
 from payonce.ports.store import StepDone, Watches, WatchState
 
@@ -48,7 +48,7 @@ class Poll:
         gateway = self._gateways.get(message.gateway)
         if gateway is None:
             return Park(f"unknown-gateway: {message.gateway}")
-        key = (message.payment_id, message.epoch, message.step)
+        key = _key(message)
         if key in self._in_hand:
             # Its twin is being worked on here and still unacknowledged, so nothing is lost.
             return self._drop(message, "in-hand")
@@ -81,7 +81,11 @@ class Poll:
             return "succeeded"
         if seen.step_done and message.mode is Mode.WATCH:
             return "step-done"
-        if not is_recorded(message.step) or message.mode is Mode.ONCE:
+        if message.mode is Mode.ONCE:
+            # One that was put off while its gateway was spared may have been sent anew meanwhile.
+            state = await self._states.submit(message.payment_id)
+            return "older-epoch" if state and state.epoch > message.epoch else ""
+        if not is_recorded(message.step):
             return ""
         return _why_history(message, await self._states.submit(message.payment_id))
 
@@ -112,19 +116,20 @@ class Poll:
         """Come back with the same step: a gateway that is spared costs its payments no step."""
         wait_ms = gateway.terms.ladder.wait_covering_ms(message.step, _spare_ms(report))
         later = replace(message, due_ms=self._now_ms() + wait_ms)
+        # It may be due here before this one has its confirm, and must not be taken for its twin.
+        self._in_hand.discard(_key(message))
         await self._timer.poll_after(wait_ms, later)
-        self._meter.poll_dropped(message.gateway, report.reason)
+        self._meter.poll_dropped(message.gateway, report.reason if report.spared else "spared")
 
     async def _end_watch(self, message: PollDue, gateway: Gateway) -> None:
         """Close, since no watch will see this payment paid, and ask a last time."""
         charge = ChargeRef(message.payment_id, message.gateway_ref)
-        if gateway.terms.can_close:
-            await gateway.close(charge)
+        answer = await gateway.close(charge) if gateway.terms.can_close else None
         report = await gateway.query(charge)
-        if report.spared:
-            await self._put_off(message, gateway, report)
-        else:
+        if report.is_definite or not (report.spared or answer is CloseAnswer.SPARED):
             await self._settle(message, report, Source.CLOSE, watch_ended=True)
+        else:
+            await self._put_off(message, gateway, report)
 
     async def _settle(
         self, message: PollDue, report: GatewayReport, source: Source, *, watch_ended: bool
@@ -145,6 +150,10 @@ class Poll:
 
     def _now_ms(self) -> int:
         return to_ms(self._clock.now())
+
+
+def _key(message: PollDue) -> tuple[str, int, int]:
+    return message.payment_id, message.epoch, message.step
 
 
 def _spare_ms(report: GatewayReport) -> int:

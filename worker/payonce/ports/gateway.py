@@ -40,13 +40,17 @@ class CreatedCharge:
 
 
 class CloseAnswer(StrEnum):
-    """What a close was answered; only a query afterwards tells how the payment stands."""
+    """What a close was answered; only a query afterwards tells how the payment stands.
+
+    SPARED: the gateway was not asked at all.
+    """
 
     CLOSED = "closed"
     ALREADY_PAID = "already-paid"
     NOT_FOUND = "not-found"
     CANNOT_CLOSE = "cannot-close"
     UNKNOWN = "unknown"
+    SPARED = "spared"
 
 
 class RefundOutcome(StrEnum):

@@ -7,7 +7,15 @@ OnAway = Callable[[str], None]
 """`Meter.server_away`: takes the name of a server whose use failed."""
 
 
-class Meter(Protocol):
+class GatewayMeter(Protocol):
+    """What the adapter of a gateway counts."""
+
+    def gateway_asked(self, gateway: str, call: str, outcome: str, seconds: float) -> None:
+        """Observe one call to a gateway."""
+        ...
+
+
+class Meter(GatewayMeter, Protocol):
     """Takes measurements; never raises, never waits."""
 
     def payment_registered(self, gateway: str, outcome: str) -> None:
@@ -34,8 +42,12 @@ class Meter(Protocol):
         """Observe the time from paid (the gateway's word) to the confirmed event."""
         ...
 
-    def gateway_asked(self, gateway: str, call: str, outcome: str, seconds: float) -> None:
-        """Observe one call to a gateway."""
+    def gateway_spared(self, gateway: str, call: str, reason: str) -> None:
+        """Count a call that was not made."""
+        ...
+
+    def gateway_state(self, gateway: str, code: int) -> None:
+        """Set how a gateway is treated: 0 as usual, 1 its breaker is open, 2 it is paused."""
         ...
 
     def payment_revived(self, gateway: str) -> None:
@@ -48,6 +60,10 @@ class Meter(Protocol):
 
     def callback_processed(self, gateway: str, result: str) -> None:
         """Count a try to apply a callback."""
+        ...
+
+    def orders_retold(self, count: int) -> None:
+        """Count paid orders that are told again."""
         ...
 
     def message_parked(self, queue: str) -> None:

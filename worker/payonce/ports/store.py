@@ -1,6 +1,6 @@
 """The truth, as handlers need it. Each method is one transaction and may raise Unavailable."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -134,11 +134,16 @@ class Watches(Protocol):
         ...
 
     async def revive(
-        self, now: datetime, limit: int, plan: Callable[[Sequence[Payment]], Sequence[Revival]]
+        self,
+        now: datetime,
+        limit: int,
+        plan: Callable[[Sequence[Payment]], Sequence[Revival]],
+        gateways: Collection[str] | None = None,
     ) -> list[Payment]:
         """Give up to `limit` payments whose revive_at has passed new epochs, and return them.
 
         They are locked (those locked elsewhere are skipped); the pure `plan` says what is written.
+        Only payments of these gateways; None: of all. The others stay overdue and hold up nobody.
         """
         ...
 
@@ -207,6 +212,20 @@ class Outbox(Protocol):
         """Lease up to `limit` events, oldest first, so that others skip them until `until`.
 
         Only those that were written before `older_than` and are not leased past `now`.
+        """
+        ...
+
+
+class Retelling(Protocol):
+    """Paid orders that the order service has not acknowledged."""
+
+    async def retell(
+        self, now: datetime, limit: int, next_at: Callable[[datetime], datetime]
+    ) -> list[str]:
+        """Put `payment.succeeded` of up to `limit` orders that are due back into the outbox.
+
+        Id, time and data are those of the first telling. The pure `next_at` says, by the time of
+        settlement, when each is due again. Orders that are locked elsewhere are skipped.
         """
         ...
 

@@ -30,6 +30,7 @@ KINDS = ("http", "stripe", "wechatpay", "alipay", "paypal")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("json", "pretty")
 _LADDER = ["3s", "10s", "30s", "3m"]
+_RETELLING_LADDER = ["4m", "10m", "10m", "10m", "10m", "10m", "1h"]
 _REFUND_LADDER = ["5s", "30s", "3m", "10m", "1h"]
 
 
@@ -163,6 +164,7 @@ def _order_service(table: Table) -> OrderServiceSettings:
     settings = OrderServiceSettings(
         notify_url=table.get("notify_url", values.url("http", "https", empty_ok=True), ""),
         secret=table.get("secret", values.webhook_secret, ""),
+        ladder=table.get("ladder", values.ladder, _RETELLING_LADDER),
     )
     table.refuse_unknown()
     return settings

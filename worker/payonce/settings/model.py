@@ -87,10 +87,14 @@ class SweepSettings:
 
 @dataclass(frozen=True, slots=True)
 class OrderServiceSettings:
-    """Where the order service is told synchronously; empty: by events only."""
+    """Where the order service is told synchronously; empty: by events only.
+
+    `ladder`: waits after the settlement until it is told again, while it has not acknowledged.
+    """
 
     notify_url: str
     secret: Secret
+    ladder: Ladder
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
-from datetime import datetime
+from datetime import timedelta
 
 from asyncpg import UniqueViolationError
 
@@ -14,7 +14,7 @@ from payonce.domain.effects import Effects
 from payonce.domain.order import Order
 from payonce.domain.payment import Payment
 from payonce.domain.refund import Refund
-from payonce.domain.watch import CLOSE_AGAIN_AFTER, REFUND_AGAIN_AFTER
+from payonce.domain.watch import CLOSE_AGAIN_AFTER, REFUND_AGAIN_AFTER, RETELL_AFTER
 from payonce.ports.store import Judge, Wanted
 
 SQL = load("ledger")
@@ -26,8 +26,9 @@ ALONE_ATTEMPTS = 3
 class Ledger:
     """`payonce.ports.store.Ledger` on PostgreSQL: two statements for many payments."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, retell_after: timedelta = RETELL_AFTER) -> None:
         self._database = database
+        self._waits = (CLOSE_AGAIN_AFTER, retell_after)
 
     async def settle(self, wanted: Sequence[Wanted], judge: Judge) -> list[Payment]:
         """Settle all in one transaction; return the payments that shall be closed.
@@ -65,7 +66,7 @@ class Ledger:
             effects = _that_write(judge(await _lock(connection, wanted)))
             if not effects:
                 return []
-            rows = await connection.fetch(SQL["apply"], *_arguments(effects), CLOSE_AGAIN_AFTER)
+            rows = await connection.fetch(SQL["apply"], *_arguments(effects), *self._waits)
             return [payment_of(row) for row in rows]
 
         try:
@@ -93,7 +94,7 @@ def _arguments(effects: Sequence[Effects]) -> list[str]:
     """Return the rows that `apply` writes; of several effects on one row the last one holds."""
     payments = {one.payment.payment_id: _payment_row(one) for one in effects}
     orders = {one.order.order_id: one.order for one in effects}
-    settled = {one.order.order_id: one.settled_at for one in effects if one.settled_at}
+    settled = {one.order.order_id: one for one in effects if one.settled_at}
     groups = (
         list(payments.values()),
         [_order_row(order, settled.get(order_id)) for order_id, order in orders.items()],
@@ -137,11 +138,13 @@ def _refund_row(refund: Refund, effects: Effects) -> dict[str, object]:
 _REFUND_COLUMNS = tuple(one.name for one in fields(Refund))
 
 
-def _order_row(order: Order, settled_at: datetime | None) -> dict[str, object]:
+def _order_row(order: Order, settled: Effects | None) -> dict[str, object]:
+    """Return an order's row; the data of the event that settled it are kept to be told again."""
     return {
         "order_id": order.order_id,
         "status": order.status,
         "settled_by": order.settled_by,
-        "settled_at": settled_at,
+        "settled_at": settled and settled.settled_at,
+        "success_data": settled and settled.events[0].data,
         "version": order.version,
     }

@@ -1,6 +1,6 @@
 """Signs of life of the watches in their repeating tail, and the search for dead ones."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -39,12 +39,17 @@ class Watches:
         return [_is_news(one, before, epochs) for one in steps]
 
     async def revive(
-        self, now: datetime, limit: int, plan: Callable[[Sequence[Payment]], Sequence[Revival]]
+        self,
+        now: datetime,
+        limit: int,
+        plan: Callable[[Sequence[Payment]], Sequence[Revival]],
+        gateways: Collection[str] | None = None,
     ) -> list[Payment]:
         """Give up to `limit` overdue payments a new epoch; those locked elsewhere are skipped."""
+        wanted = None if gateways is None else list(gateways)
 
         async def work(connection: Connection) -> list[Payment]:
-            rows = await connection.fetch(SQL["lock_dead"], now, limit)
+            rows = await connection.fetch(SQL["lock_dead"], now, limit, wanted)
             payments = [payment_of(row) for row in rows]
             revivals = plan(payments)
             values = ((one.payment_id, one.epoch, one.revive_at) for one in revivals)

@@ -53,17 +53,20 @@ class Replayed:
     left: tuple[tuple[str | None, str], ...]
 
 
-async def list_parked(url: str, queue: str = PARKED, limit: int = 100) -> list[Parked]:
-    """Return up to `limit` parked messages, oldest first; all of them stay where they are.
+async def list_parked(
+    url: str, queue: str = PARKED, limit: int = 100, skip: int = 0
+) -> list[Parked]:
+    """Return up to `limit` parked messages behind the oldest `skip`; all stay where they are.
 
     They are taken in hand and returned together, which counts as a delivery of each; parked queues
     allow a million of those. Raises InvalidField where there is no such queue, Unavailable.
     """
     async with plain_channel(url) as channel:
-        count = min(limit, MOST_LISTED, await _count(channel, queue))
+        wanted = min(skip + min(limit, MOST_LISTED), MOST_REPLAYED)
+        count = min(wanted, await _count(channel, queue))
         taken = [message for _ in range(count) if (message := await _get(channel, queue))]
         await _return_all(channel, taken)
-        return [_parked(message) for message in taken]
+        return [_parked(message) for message in taken[skip:]]
 
 
 async def replay(

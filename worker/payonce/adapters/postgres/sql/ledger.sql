@@ -44,9 +44,12 @@ WITH decided AS (
         status = w.status,
         settled_by = w.settled_by,
         settled_at = COALESCE(w.settled_at, o.settled_at),
+        retell_at = COALESCE(w.settled_at + $7::interval, o.retell_at),
+        success_data = COALESCE(w.success_data, o.success_data),
         version = w.version
     FROM json_to_recordset($2::json) AS w (
-        order_id text, status text, settled_by text, settled_at timestamptz, version integer
+        order_id text, status text, settled_by text, settled_at timestamptz, success_data jsonb,
+        version integer
     )
     WHERE o.order_id = w.order_id
 ), told AS (

@@ -10,7 +10,11 @@ WITH locked AS MATERIALIZED (
     SELECT order_id, payment_id, event_id, acknowledged_at
     FROM locked WHERE settled_by = payment_id
 ), acknowledged AS (
-    UPDATE orders o SET acknowledged_at = $4, version = o.version + 1
+    UPDATE orders o SET
+        acknowledged_at = $4,
+        retell_at = NULL,
+        success_data = NULL,
+        version = o.version + 1
     FROM booked b
     WHERE o.order_id = b.order_id AND b.acknowledged_at IS NULL
 ), noted AS (

@@ -35,7 +35,7 @@ SELECT
     expires_at, epoch, step, duplicate, unresolved, mismatched, traceparent,
     closing, reversed_amount
 FROM payments
-WHERE revive_at <= $1
+WHERE revive_at <= $1 AND ($3::text[] IS NULL OR gateway = ANY ($3))
 ORDER BY revive_at
 LIMIT $2
 FOR NO KEY UPDATE SKIP LOCKED;

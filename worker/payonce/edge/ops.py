@@ -1,0 +1,161 @@
+"""What operators ask for: lists, parked messages, gateways."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+from aiohttp import web
+
+from payonce.domain.errors import InvalidField, UnknownGateway
+from payonce.edge.auth import Auth
+from payonce.edge.problems import Refused
+
+View = dict[str, Any]
+MOST_LISTED = 1_000
+LISTED = 100
+
+
+class Listed(Protocol):
+    """A page of a list."""
+
+    @property
+    def items(self) -> list[View]:
+        """The entries, oldest first."""
+        ...
+
+    @property
+    def cursor(self) -> str | None:
+        """Where the next page begins; None: there is none."""
+        ...
+
+
+Pager = Callable[[int, str | None], Awaitable[Listed]]
+"""Returns a page of so many entries from a cursor on. Raises InvalidField, Unavailable."""
+
+
+class ParkedMessages(Protocol):
+    """The messages that were put aside."""
+
+    async def page(self, limit: int, cursor: str | None) -> Listed:
+        """Return a page of parked messages, which stay where they are."""
+        ...
+
+    async def send_back(self, ids: list[str] | None) -> View:
+        """Replay some, None: all; return what became of it."""
+        ...
+
+
+class Desk(Protocol):
+    """Where gateways are treated."""
+
+    async def list(self) -> list[View]:
+        """Return every gateway."""
+        ...
+
+    async def pause(self, name: str, by: str, why: str) -> View:
+        """Pause a gateway."""
+        ...
+
+    async def resume(self, name: str, by: str, why: str | None = None) -> View:
+        """End a pause."""
+        ...
+
+
+class Treatment(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a pause or a resume."""
+
+    why: str | None = None
+
+
+class Replay(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a replay: some messages, or all of them."""
+
+    message_ids: list[str] | None = None
+    all: bool = False
+
+
+class Ops:
+    """The operators' routes for lists, parked messages and gateways."""
+
+    def __init__(
+        self, auth: Auth, pagers: Mapping[str, Pager], parked: ParkedMessages, desk: Desk
+    ) -> None:
+        self._auth = auth
+        self._pagers = pagers
+        self._parked = parked
+        self._desk = desk
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes below /v1/ops that are served here."""
+        return [
+            *(web.get(f"/v1/ops/{name}", self._list(name)) for name in self._pagers),
+            web.get("/v1/ops/parked", self._list_parked),
+            web.post("/v1/ops/parked/replay", self._replay),
+            web.get("/v1/ops/gateways", self._list_gateways),
+            web.post("/v1/ops/gateways/{name}/pause", self._pause),
+            web.post("/v1/ops/gateways/{name}/resume", self._resume),
+        ]
+
+    def _list(self, name: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+        pager = self._pagers[name]
+
+        async def page(request: web.Request) -> web.Response:
+            self._auth.require_operator(request)
+            return _page(await pager(*_limits(request)))
+
+        return page
+
+    async def _list_parked(self, request: web.Request) -> web.Response:
+        self._auth.require_operator(request)
+        return _page(await self._parked.page(*_limits(request)))
+
+    async def _replay(self, request: web.Request) -> web.Response:
+        self._auth.require_operator(request)
+        body = await _body(request, Replay)
+        if bool(body.message_ids) == body.all:
+            problem = "names messages and all" if body.all else "names no message"
+            raise InvalidField("message_ids", problem, "a list of ids, or all: true")
+        return web.json_response(await self._parked.send_back(body.message_ids or None))
+
+    async def _list_gateways(self, request: web.Request) -> web.Response:
+        self._auth.require_operator(request)
+        return web.json_response({"items": await self._desk.list(), "cursor": None})
+
+    async def _pause(self, request: web.Request) -> web.Response:
+        by = self._auth.require_operator(request)
+        body = await _body(request, Treatment)
+        return await _treated(self._desk.pause(request.match_info["name"], by, body.why or ""))
+
+    async def _resume(self, request: web.Request) -> web.Response:
+        by = self._auth.require_operator(request)
+        body = await _body(request, Treatment)
+        return await _treated(self._desk.resume(request.match_info["name"], by, body.why))
+
+
+async def _treated(work: Awaitable[View]) -> web.Response:
+    try:
+        return web.json_response(await work)
+    except UnknownGateway as error:
+        raise Refused(404, "not-found", str(error), known=list(error.known)) from None
+
+
+def _page(page: Listed) -> web.Response:
+    return web.json_response({"items": page.items, "cursor": page.cursor})
+
+
+def _limits(request: web.Request) -> tuple[int, str | None]:
+    text = request.query.get("limit", str(LISTED))
+    limit = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    if not 1 <= limit <= MOST_LISTED:
+        raise InvalidField("limit", f"{text[:20]!r} is out of range", f"1 to {MOST_LISTED}")
+    return limit, request.query.get("cursor") or None
+
+
+async def _body(request: web.Request, shape: type[Any]) -> Any:
+    """Return the JSON of a body; an empty one is an empty object."""
+    content = await request.read()
+    try:
+        return msgspec.json.decode(content or b"{}", type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        allowed = ", ".join(shape.__struct_fields__)
+        raise InvalidField("body", str(error), f"a JSON object of {allowed}") from None
