@@ -317,6 +317,10 @@ class FakeMeter:
         """See the port."""
         self.counted.append(("payment_revived", gateway))
 
+    def refund_decided(self, gateway: str, status: str, rule: str) -> None:
+        """See the port."""
+        self.counted.append(("refund_decided", gateway, status, rule))
+
     def message_parked(self, queue: str) -> None:
         """See the port."""
         self.counted.append(("message_parked", queue))

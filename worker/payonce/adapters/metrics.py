@@ -43,6 +43,9 @@ class PrometheusMeter:
         self._revived = _counter(
             registry, "payonce_payments_revived", "Payments the sweeper took up.", "gateway"
         )
+        self._refunds = _counter(
+            registry, "payonce_refunds", "Steps of refunds.", "gateway", "status", "rule"
+        )
         self._parked = _counter(registry, "payonce_parked", "Messages put aside.", "queue")
         self._away = _counter(registry, "payonce_server_away", "Failed uses.", "server")
         self._lateness = Histogram(
@@ -104,6 +107,10 @@ class PrometheusMeter:
     def payment_revived(self, gateway: str) -> None:
         """Count a payment that the sweeper took up again."""
         self._revived.labels(gateway).inc()
+
+    def refund_decided(self, gateway: str, status: str, rule: str) -> None:
+        """Count a refund that took a step."""
+        self._refunds.labels(gateway, status, rule).inc()
 
     def message_parked(self, queue: str) -> None:
         """Count a message that was put aside for a person."""

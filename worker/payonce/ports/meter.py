@@ -38,6 +38,10 @@ class Meter(Protocol):
         """Count a payment that the sweeper took up again."""
         ...
 
+    def refund_decided(self, gateway: str, status: str, rule: str) -> None:
+        """Count a refund that took a step; `rule` is empty unless one holds it."""
+        ...
+
     def message_parked(self, queue: str) -> None:
         """Count a message that was put aside for a person."""
         ...
