@@ -10,9 +10,11 @@ from payonce.domain.effects import Effects, Entry
 from payonce.domain.events import Event, EventType
 from payonce.domain.ids import event_id
 from payonce.domain.messages import OrderAcknowledged, PaymentInitiated
+from payonce.domain.money import Money
 from payonce.domain.order import Order, OrderStatus, closing_of
 from payonce.domain.payment import UNFINISHED, Payment, PaymentStatus
 from payonce.domain.refund import Refund, RefundStatus
+from payonce.domain.refunding import Resolution
 from payonce.domain.watch import CLOSE_AGAIN_AFTER
 from payonce.ports.store import (
     AcknowledgeOutcome,
@@ -57,6 +59,8 @@ class FakeStore:
     refunds: list[Refund] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     outbox: dict[str, Waiting] = field(default_factory=dict)
+    captured: dict[str, Money] = field(default_factory=dict)
+    resolved: dict[str, Resolution] = field(default_factory=dict)
 
     async def register(
         self, wanted: Sequence[Registration], *, supersede: bool = False
@@ -161,14 +165,21 @@ class FakeStore:
 
     async def backlog(self) -> Backlog:
         """See the port."""
-        unresolved = [p.expires_at for p in self.payments.values() if p.unresolved]
+        unresolved = [
+            p.expires_at
+            for p in self.payments.values()
+            if p.unresolved and p.payment_id not in self.resolved
+        ]
         unacknowledged = [at for key, at in self.settled_at.items() if key not in self.acknowledged]
         return Backlog(
             outbox_events=len(self.outbox),
             outbox_oldest_at=min((w.event.occurred_at for w in self.outbox.values()), default=None),
             unresolved=len(unresolved),
             unresolved_oldest_at=min(unresolved, default=None),
-            mismatched=sum(payment.mismatched is not None for payment in self.payments.values()),
+            mismatched=sum(
+                payment.mismatched is not None and key not in self.resolved
+                for key, payment in self.payments.items()
+            ),
             unacknowledged=len(unacknowledged),
             unacknowledged_oldest_at=min(unacknowledged, default=None),
             refunds_held=sum(refund.status is RefundStatus.HELD for refund in self.refunds),
@@ -267,6 +278,10 @@ class FakeStore:
         self.revive_at[payment.payment_id] = effects.revive_at
         if effects.settled_at:
             self.settled_at[order.order_id] = effects.settled_at
+        if effects.captured:
+            self.captured[payment.payment_id] = effects.captured
+        if payment.mismatched:
+            self.resolved.pop(payment.payment_id, None)
         for event in effects.events:
             self.outbox.setdefault(event.event_id, Waiting(event))
         self.refunds.extend(effects.refunds)

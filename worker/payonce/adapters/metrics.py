@@ -173,7 +173,12 @@ class Gauges:
             "unresolved": (backlog.unresolved, backlog.unresolved_oldest_at),
             "unacknowledged": (backlog.unacknowledged, backlog.unacknowledged_oldest_at),
             "mismatched": (backlog.mismatched, None),
-            "refunds_held": (backlog.refunds_held, None),
+            "refunds_held": (backlog.refunds_held, backlog.refunds_held_oldest_at),
+            "refunds_submitted": (
+                backlog.refunds_submitted,
+                backlog.refunds_submitted_oldest_at,
+            ),
+            "refunds_manual": (backlog.refunds_manual, backlog.refunds_manual_oldest_at),
         }
         for what, (count, oldest_at) in counts.items():
             self._waiting.labels(what).set(count)

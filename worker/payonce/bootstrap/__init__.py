@@ -1,5 +1,6 @@
 """The only place that names concrete adapters; commands reach the world through these functions."""
 
+from payonce.bootstrap.refunds import open_refund_desk
 from payonce.bootstrap.run import run_daemon
 from payonce.bootstrap.tools import (
     CheckResult,
@@ -22,6 +23,7 @@ __all__ = [
     "open_parked",
     "open_publisher",
     "open_reader",
+    "open_refund_desk",
     "publish_initiated",
     "run_daemon",
 ]

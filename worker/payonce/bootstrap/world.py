@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from payonce.adapters.clock import SystemClock
-from payonce.adapters.intake import take_closes, take_events, take_polls
+from payonce.adapters.intake import take_closes, take_events, take_polls, take_refunds
 from payonce.adapters.metrics import PrometheusMeter
 from payonce.adapters.postgres.database import Database
 from payonce.adapters.postgres.delay_queues import DelayQueues
@@ -19,6 +19,7 @@ from payonce.adapters.postgres.registrar import Registrar
 from payonce.adapters.postgres.watches import Watches
 from payonce.adapters.rabbitmq.broker import RabbitBroker
 from payonce.adapters.redis.cache import RedisCache
+from payonce.bootstrap.refunds import refunder_of
 from payonce.bootstrap.topology import DelayKeeper, topology_of
 from payonce.gateways.client import open_session
 from payonce.gateways.registry import build_gateways
@@ -158,6 +159,7 @@ class World:
             WorkQueue.CLOSE: take_closes(
                 Close(settler, watches, timer, self.gateways, clock).handle
             ),
+            WorkQueue.REFUND: take_refunds(refunder_of(self).handle),
         }
 
 

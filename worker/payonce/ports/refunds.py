@@ -1,6 +1,7 @@
 """Refunds, as handlers see them. Each method is one transaction and may raise Unavailable."""
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -50,6 +51,24 @@ class Refunds(Protocol):
 
         Those locked elsewhere are skipped. Until `until` nobody else gets them.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RefundsSent:
+    """How many refunds were sent in some time, and how much, through one gateway."""
+
+    gateway: str
+    currency: str
+    sent: int
+    amount: int
+
+
+class RefundHours(Protocol):
+    """What was sent lately, for the metrics."""
+
+    async def refunds_since(self, since: datetime) -> list[RefundsSent]:
+        """Return what was sent since then, by gateway and currency."""
         ...
 
 

@@ -215,6 +215,11 @@ class Backlog:
     unacknowledged: int
     unacknowledged_oldest_at: datetime | None
     refunds_held: int
+    refunds_held_oldest_at: datetime | None = None
+    refunds_submitted: int = 0
+    refunds_submitted_oldest_at: datetime | None = None
+    refunds_manual: int = 0
+    refunds_manual_oldest_at: datetime | None = None
 
 
 class Overview(Protocol):
