@@ -89,8 +89,7 @@ class Reader:
             return await self._page("refunds", "refund_id", refund_view, limit, cursor)
         if status not in list(RefundStatus):
             raise InvalidField("status", f"{status!r:.40} is unknown", ", ".join(RefundStatus))
-        name = "refunds_of_status"
-        return await self._page(name, "refund_id", refund_view, limit, cursor, status)
+        return await self._page("refunds_in", "refund_id", refund_view, limit, cursor, status)
 
     async def watched_gateways(self) -> list[str]:
         """Return the names of gateways that are still to be asked about a payment or refund."""

@@ -61,7 +61,7 @@ WHERE (r.created_at, r.refund_id) > ($1, $2)
     ))
 ORDER BY r.created_at, r.refund_id LIMIT $3;
 
--- name: refunds_of_status
+-- name: refunds_in
 SELECT *, created_at AS listed_at FROM refunds
 WHERE (created_at, refund_id) > ($1, $2) AND status = $4
 ORDER BY created_at, refund_id LIMIT $3;
