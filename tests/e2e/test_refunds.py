@@ -210,8 +210,8 @@ async def test_people_ask_for_refunds_over_http(town: Town) -> None:
     assert 200 == (await ask(worker, "ann", "POST", f"{path}/{held}/reject", why="later"))[0]
     above: dict[str, Any] = {"payment_id": "a-2", "amount": AMOUNT + 1, "why": "x"}
     assert (409, "above-captured") == problem(await ask(worker, "eve", "POST", path, **above))
-    body: dict[str, Any] = {"payment_id": "a-2", "amount": 500, "why": "half of it"}
-    status, asked = await ask(worker, "eve", "POST", path, **body)
+    half: dict[str, Any] = {"payment_id": "a-2", "amount": 500, "why": "half of it"}
+    status, asked = await ask(worker, "eve", "POST", path, **half)
     assert (201, "HELD", "asked-by-person") == (status, asked["status"], asked["rule"])
     assert held != asked["refund_id"]
     approve = f"{path}/{asked['refund_id']}/approve"
