@@ -316,7 +316,7 @@ async def test_a_twin_in_hand_is_dropped(bench: RefundBench) -> None:
     refunder = bench.refunder
     fates = await asyncio.gather(*(refunder.handle(bench.due()) for _ in range(5)))
     assert [DONE] * 5 == fates
-    assert 1 == len(bench.bench.journal.of("refund"))
+    assert ["refunds.find", "refund"] == bench.bench.journal.of("refunds.find", "refund")
 
 
 async def test_many_processes_send_one_refund_once(bench: RefundBench) -> None:

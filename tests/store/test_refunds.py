@@ -8,13 +8,14 @@ from functools import partial
 import pytest
 
 from payonce.adapters.postgres.database import Database
+from payonce.adapters.postgres.overview import Overview
 from payonce.adapters.postgres.reader import Reader
 from payonce.adapters.postgres.refunds import Refunds as PostgresRefunds
 from payonce.domain.errors import Conflict
 from payonce.domain.ids import refund_id
 from payonce.domain.money import Money
 from payonce.domain.people import Word, approve, ask, resolve_payment, resolve_refund
-from payonce.domain.refund import Refund, RefundStatus
+from payonce.domain.refund import RefundStatus
 from payonce.domain.refunding import RefundEffects, ResolvedAs, conclude, consider, note_look
 from payonce.domain.report import GatewayReport, Outcome, RefundOutcome, RefundReport
 from payonce.domain.risk import Answers, Case, GatewayPolicy, Policy, Verdict
@@ -402,23 +403,19 @@ async def test_what_was_sent_lately_is_counted_for_the_metrics(
     postgres_books: Books, database: Database
 ) -> None:
     """By gateway and currency."""
-    from payonce.adapters.postgres.overview import Overview
-
     names = await duplicated(postgres_books, 2)
+    assert 2 == (await Overview(database).backlog()).refunds_requested
     for name in names:
         await postgres_books.send(name)
     [sent] = await Overview(database).refunds_since(later(-1))
     assert ("mock", "CNY", 2, 200) == (sent.gateway, sent.currency, sent.sent, sent.amount)
     assert [] == await Overview(database).refunds_since(later(1))
     backlog = await Overview(database).backlog()
-    assert (2, NOW) == (backlog.refunds_submitted, backlog.refunds_submitted_oldest_at)
+    assert (0, 2, NOW) == (
+        backlog.refunds_requested,
+        backlog.refunds_submitted,
+        backlog.refunds_submitted_oldest_at,
+    )
 
 
 NO_REFUNDS = GatewayPolicy(can_refund=False)
-
-
-def refund_of(effects: RefundEffects | None) -> Refund:
-    """Return the refund that was written."""
-    assert effects is not None
-    assert effects.refund is not None
-    return effects.refund

@@ -131,6 +131,7 @@ async def audit(town: Town, crowd: Crowd) -> dict[str, int]:
         "duplicates": len(duplicates),
         "captured": balance["captured"],
         "refunded": balance["refunded"],
+        "kept": sum(order["amount"] for order in orders.values() if order["status"] == "PAID"),
         "told_again": told - len(paid),
     }
 

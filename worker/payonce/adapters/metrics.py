@@ -174,6 +174,10 @@ class Gauges:
             "unacknowledged": (backlog.unacknowledged, backlog.unacknowledged_oldest_at),
             "mismatched": (backlog.mismatched, None),
             "refunds_held": (backlog.refunds_held, backlog.refunds_held_oldest_at),
+            "refunds_requested": (
+                backlog.refunds_requested,
+                backlog.refunds_requested_oldest_at,
+            ),
             "refunds_submitted": (
                 backlog.refunds_submitted,
                 backlog.refunds_submitted_oldest_at,

@@ -216,6 +216,8 @@ class Backlog:
     unacknowledged_oldest_at: datetime | None
     refunds_held: int
     refunds_held_oldest_at: datetime | None = None
+    refunds_requested: int = 0
+    refunds_requested_oldest_at: datetime | None = None
     refunds_submitted: int = 0
     refunds_submitted_oldest_at: datetime | None = None
     refunds_manual: int = 0

@@ -22,6 +22,11 @@ SELECT
     ) AS c) AS refunds_held,
     (SELECT min(created_at) FROM refunds WHERE status = 'HELD') AS refunds_held_oldest_at,
     (SELECT count(*) FROM (
+        SELECT FROM refunds WHERE status = 'REQUESTED' AND revive_at IS NOT NULL LIMIT $1
+    ) AS c) AS refunds_requested,
+    (SELECT min(created_at) FROM refunds
+        WHERE status = 'REQUESTED' AND revive_at IS NOT NULL) AS refunds_requested_oldest_at,
+    (SELECT count(*) FROM (
         SELECT FROM refunds WHERE status = 'SUBMITTED' LIMIT $1
     ) AS c) AS refunds_submitted,
     (SELECT min(submitted_at) FROM refunds WHERE status = 'SUBMITTED') AS refunds_submitted_oldest_at,
