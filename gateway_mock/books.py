@@ -19,13 +19,27 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class Refund:
-    """Money sent back, under one id for ever. Amount in minor units."""
+    """Money sent back, under one id for ever. Amount in minor units, times since 1970.
+
+    `turns`: what a pending one comes to, and when; `forgotten_at`: from then on it is not known.
+    """
 
     refund_id: str
     payment_id: str
     amount: int
     reason: str
     status: str
+    turns: tuple[str, float] | None = None
+    forgotten_at: float | None = None
+
+    def settle(self, now: float) -> None:
+        """Let what is pending turn, if its time has come."""
+        if self.turns is not None and self.status == "pending" and now >= self.turns[1]:
+            self.status = self.turns[0]
+
+    def is_known(self, now: float) -> bool:
+        """Say whether the gateway still knows of it."""
+        return self.forgotten_at is None or now < self.forgotten_at
 
 
 @dataclass(slots=True)
@@ -45,6 +59,7 @@ class Charge:
     paid_at: float | None = None
     failed: bool = False
     refunds: list[Refund] = field(default_factory=list)
+    refund_calls: int = 0
     queried_at: list[float] = field(default_factory=list)
 
     def settle(self, now: float) -> None:
@@ -156,7 +171,10 @@ class Books:
     def close(self, payment_id: str, now: float) -> str:
         """Close a charge and return its status: closed, unless it was paid or failed first."""
         charge = self.find(payment_id, now)
-        if charge.status(now) == "pending":
+        status = charge.status(now)
+        if status == "pending" and charge.script.close_lies:
+            return "closed"
+        if status == "pending":
             charge.closed_at = now
         return charge.status(now)
 
@@ -164,18 +182,30 @@ class Books:
         self, refund_id: str, payment_id: str, amount: int, reason: str, now: float
     ) -> tuple[Refund, bool]:
         """Return the refund of this id and whether it is new. Raises Refused."""
-        known = self.refunds.get(refund_id)
+        known = self.find_refund(refund_id, now)
         if known is not None:
             if (known.payment_id, known.amount) != (payment_id, amount):
                 raise Refused(409, f"{refund_id} exists with another payment or amount")
             return known, False
         charge = self.find(payment_id, now)
-        if charge.status(now) != "succeeded" or amount > charge.captured - charge.refunded:
+        # What is forgotten does not count against what was captured either: the books show it.
+        given_back = sum(
+            one.amount for one in charge.refunds if one.status != "failed" and one.is_known(now)
+        )
+        if charge.status(now) != "succeeded" or amount > charge.captured - given_back:
             raise Refused(422, f"{amount} is above what was captured and not refunded")
-        refund = Refund(refund_id, payment_id, amount, reason, charge.script.refunds)
+        refund = _new_refund(refund_id, charge, amount, reason, now)
         charge.refunds.append(refund)
         self.refunds[refund_id] = refund
         return refund, True
+
+    def find_refund(self, refund_id: str, now: float) -> Refund | None:
+        """Return a refund as it stands; None where the gateway knows of none."""
+        refund = self.refunds.get(refund_id)
+        if refund is None or not refund.is_known(now):
+            return None
+        refund.settle(now)
+        return refund
 
     def balance(self, now: float) -> dict[str, Any]:
         """Return captured, refunded and kept, in all and by order; amounts in minor units.
@@ -184,6 +214,8 @@ class Books:
         """
         for charge in self.charges.values():
             charge.settle(now)
+            for refund in charge.refunds:
+                refund.settle(now)
         listed = list(self.charges.values())
         orders = _grouped(listed, lambda charge: charge.order_id)
         return {
@@ -207,6 +239,21 @@ def _grouped(charges: Iterable[Charge], key_of: Callable[[Charge], str]) -> dict
     for charge in charges:
         groups.setdefault(key_of(charge), []).append(charge)
     return groups
+
+
+def _new_refund(refund_id: str, charge: Charge, amount: int, reason: str, now: float) -> Refund:
+    script = charge.script
+    turns = script.refunds_turn and (script.refunds_turn, now + script.refunds_turn_after_s)
+    forgotten_after_s = script.refunds_forgotten_after_s
+    return Refund(
+        refund_id=refund_id,
+        payment_id=charge.payment_id,
+        amount=amount,
+        reason=reason,
+        status=script.refunds,
+        turns=turns or None,
+        forgotten_at=None if forgotten_after_s is None else now + forgotten_after_s,
+    )
 
 
 def _totals(charges: Iterable[Charge]) -> dict[str, int]:

@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway_mock.books import Charge
-from gateway_mock.server import Mock
+from gateway_mock.server import Mock, refund_json
 from gateway_mock.shopper import parse_profile, parse_script
 
 
@@ -19,6 +19,7 @@ def control_routes(mock: Mock) -> list[web.RouteDef]:
         web.post("/control/profile", control.profile),
         web.post("/control/charges", control.charges),
         web.post("/control/charges/{payment_id}/{act}", control.act),
+        web.post("/control/refunds/{refund_id}/{act}", control.act_on_refund),
         web.get("/control/books", control.books),
         web.get("/control/queries/{payment_id}", control.queries),
         web.post("/control/reset", control.reset),
@@ -78,6 +79,23 @@ class Control:
                 raise ValueError(f"{act}: known are pay, decline, refund-outside")
         return web.json_response(mock.charge_json(charge, mock.clock()))
 
+    async def act_on_refund(self, request: web.Request) -> web.Response:
+        """Let a refund succeed or fail now, with a callback; or forget it."""
+        mock = self._mock
+        refund = mock.books.refunds.get(request.match_info["refund_id"])
+        if refund is None:
+            return web.json_response({"detail": "no such refund"}, status=404)
+        statuses = {"succeed": "succeeded", "fail": "failed"}
+        act = request.match_info["act"]
+        if act == "forget":
+            refund.forgotten_at = mock.clock()
+        elif act in statuses:
+            refund.status, refund.turns = statuses[act], None
+            mock.plan_refund_callback(mock.books.charges[refund.payment_id], refund)
+        else:
+            raise ValueError(f"{act}: known are succeed, fail, forget")
+        return web.json_response(refund_json(refund))
+
     def _refund_outside(self, charge: Charge) -> None:
         refund_id = f"outside-{charge.payment_id}"
         rest = charge.captured - charge.refunded
@@ -122,4 +140,6 @@ def _row(charge: Charge, now: float) -> dict[str, Any]:
         "captured": charge.captured,
         "refunded": charge.refunded,
         "queries": len(charge.queried_at),
+        "refund_calls": charge.refund_calls,
+        "refunds": [refund_json(one) for one in charge.refunds],
     }

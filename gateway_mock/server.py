@@ -92,8 +92,15 @@ class Mock:
         self._call_back(charge, body, delay_s)
 
     def plan_refund_callback(self, charge: Charge, refund: Refund) -> None:
-        """Call back about a refund as it stands when the callback is sent."""
-        self._call_back(charge, lambda: {"type": "refund", "data": refund_json(refund)}, 0.0)
+        """Call back about a refund as it stands when it is made, and when it turns."""
+
+        def body() -> dict[str, Any]:
+            refund.settle(self.clock())
+            return {"type": "refund", "data": refund_json(refund)}
+
+        self._call_back(charge, body, 0.0)
+        if refund.turns is not None:
+            self._call_back(charge, body, max(refund.turns[1] - self.clock(), 0.0))
 
     def _call_back(self, charge: Charge, body: Body, delay_s: float) -> None:
         """Plan a callback, unless it gets lost."""
@@ -162,23 +169,41 @@ class Mock:
         status = self.books.close(request.match_info["payment_id"], self.clock())
         return web.json_response({"status": status}, status=200 if status == "closed" else 409)
 
-    async def _refund(self, request: web.Request) -> web.Response:
+    async def _refund(self, request: web.Request) -> web.StreamResponse:
         self._check_bearer(request)
         data = await read_object(request)
+        charge = self.books.find(_text(data, "payment_id"), self.clock())
+        fault = _refund_fault(charge)
+        if (answer := _not_taken(fault)) is not None:
+            return answer
         refund, is_new = self.books.refund(
             _text(data, "refund_id"),
-            _text(data, "payment_id"),
+            charge.payment_id,
             _amount(data),
             str(data.get("reason", "")),
             self.clock(),
         )
         if is_new:
-            self.plan_refund_callback(self.books.charges[refund.payment_id], refund)
+            self.plan_refund_callback(charge, refund)
+        return await self._answer_refund(request, refund, fault, is_new=is_new)
+
+    async def _answer_refund(
+        self, request: web.Request, refund: Refund, fault: str, *, is_new: bool
+    ) -> web.StreamResponse:
+        """Answer a refund that took effect, or leave the caller in the dark about it."""
+        match fault:
+            case "cut":
+                if request.transport is not None:
+                    request.transport.abort()
+            case "timeout":
+                await asyncio.sleep(HANG_S)
+            case "500":
+                return web.json_response({"error": "internal"}, status=500)
         return web.json_response(refund_json(refund), status=201 if is_new else 200)
 
     async def _query_refund(self, request: web.Request) -> web.Response:
         self._check_bearer(request)
-        refund = self.books.refunds.get(request.match_info["refund_id"])
+        refund = self.books.find_refund(request.match_info["refund_id"], self.clock())
         if refund is None:
             raise Refused(404, "no such refund")
         return web.json_response(refund_json(refund))
@@ -187,6 +212,26 @@ class Mock:
         given = request.headers.get("Authorization", "").encode()
         if not hmac.compare_digest(given, f"Bearer {self.secret}".encode()):
             raise Refused(401, "the bearer is not this gateway's secret")
+
+
+def _refund_fault(charge: Charge) -> str:
+    """Return what befalls the next call that refunds a charge."""
+    turn, faults = charge.refund_calls, charge.script.refund_faults
+    charge.refund_calls += 1
+    return faults[turn] if turn < len(faults) else "ok"
+
+
+def _not_taken(fault: str) -> web.Response | None:
+    """Return the answer to a call that has no effect; None: it has."""
+    match fault:
+        case "refused":
+            return web.json_response({"detail": "refunds of this charge are refused"}, status=422)
+        case "unheard":
+            return web.json_response({"error": "internal"}, status=500)
+        case "429" | "503":
+            headers = {"Retry-After": str(RETRY_AFTER_S)}
+            return web.json_response({}, status=int(fault), headers=headers)
+    return None
 
 
 def refund_json(refund: Refund) -> dict[str, Any]:

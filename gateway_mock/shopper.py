@@ -15,6 +15,12 @@ class Script:
     arrives also after a close or the expiry. `missing_until_s`: not known before. `reports_*`: what
     the gateway says instead of the truth. `faults`: one per query, in order: "500", "timeout",
     "nonsense", "429", "503", "ok". `callbacks`: "once", "twice", "lost".
+
+    `refunds`: the status of its refunds; where it is "pending", `refunds_turn` is what they turn to
+    `refunds_turn_after_s` later. `refund_faults`: one per call that refunds: "cut" (the answer is
+    cut off), "500" and "timeout" after it took effect; "refused", "unheard" (500), "429" and "503"
+    without any effect; "ok". `refunds_forgotten_after_s`: so much later the gateway knows nothing
+    of a refund: the same id again sends the money again. `close_lies`: it says closed, and is not.
     """
 
     pays_after_s: float | None = None
@@ -26,6 +32,11 @@ class Script:
     reports_currency: str | None = None
     reports_refunded: int = 0
     refunds: str = "succeeded"
+    refunds_turn: str | None = None
+    refunds_turn_after_s: float = 0.0
+    refunds_forgotten_after_s: float | None = None
+    refund_faults: tuple[str, ...] = ()
+    close_lies: bool = False
     faults: tuple[str, ...] = ()
     latency_ms: float = 0.0
     callbacks: str = "once"
@@ -45,14 +56,21 @@ _SCRIPT_KINDS: _Kinds = {
     "reports_currency": (str, NoneType),
     "reports_refunded": (int,),
     "refunds": (str,),
+    "refunds_turn": (str, NoneType),
+    "refunds_turn_after_s": _NUMBER,
+    "refunds_forgotten_after_s": (*_NUMBER, NoneType),
+    "refund_faults": (list, tuple),
+    "close_lies": (bool,),
     "faults": (list, tuple),
     "latency_ms": _NUMBER,
     "callbacks": (str,),
     "callback_delay_s": _NUMBER,
 }
 FAULTS = frozenset({"ok", "500", "timeout", "nonsense", "429", "503"})
-_CHOICES = {
+REFUND_FAULTS = frozenset({"ok", "cut", "500", "timeout", "refused", "unheard", "429", "503"})
+_CHOICES: dict[str, frozenset[str | None]] = {
     "refunds": frozenset({"succeeded", "pending", "failed"}),
+    "refunds_turn": frozenset({None, "succeeded", "failed"}),
     "callbacks": frozenset({"once", "twice", "lost"}),
 }
 
@@ -61,12 +79,13 @@ def parse_script(data: Mapping[str, Any]) -> Script:
     """Return the script that `data` describes. Raises ValueError, naming the field."""
     _check(data, _SCRIPT_KINDS)
     script = replace(Script(), **data)
-    script = replace(script, faults=tuple(script.faults))
-    if any(fault not in FAULTS for fault in map(str, script.faults)):
-        raise ValueError(f"faults: known are {', '.join(sorted(FAULTS))}")
+    script = replace(script, faults=tuple(script.faults), refund_faults=tuple(script.refund_faults))
+    for name, known in (("faults", FAULTS), ("refund_faults", REFUND_FAULTS)):
+        if any(fault not in known for fault in map(str, getattr(script, name))):
+            raise ValueError(f"{name}: known are {', '.join(sorted(known))}")
     for name, allowed in _CHOICES.items():
         if getattr(script, name) not in allowed:
-            raise ValueError(f"{name}: known are {', '.join(sorted(allowed))}")
+            raise ValueError(f"{name}: known are {', '.join(sorted(filter(None, allowed)))}")
     return script
 
 

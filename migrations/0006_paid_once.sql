@@ -40,12 +40,19 @@ CREATE INDEX payments_mismatched ON payments (initiated_at, payment_id)
     WHERE mismatched IS NOT NULL AND resolved_at IS NULL;
 
 ALTER TABLE refunds
-    -- The rule that the last approval set aside.
+    -- The rules that people set aside, by name, with spaces between.
     ADD COLUMN overruled text,
     ADD COLUMN resolved_by text,
-    ADD COLUMN resolved_why text;
+    ADD COLUMN resolved_why text,
+    -- How many looks have scheduled the next one: an older look is history.
+    ADD COLUMN looks integer NOT NULL DEFAULT 0,
+    ADD CONSTRAINT refunds_looks_count CHECK (looks >= 0);
 
+-- What was sent within the last hour.
 CREATE INDEX refunds_submitted ON refunds (submitted_at) WHERE submitted_at IS NOT NULL;
+
+-- What waits for a gateway, the oldest first.
+CREATE INDEX refunds_under_way ON refunds (submitted_at) WHERE status = 'SUBMITTED';
 
 -- What a person still has to do something about.
 CREATE INDEX refunds_open ON refunds (created_at, refund_id)

@@ -10,6 +10,8 @@ import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
 from payonce.adapters.metrics import Gauges, PrometheusMeter
+from payonce.adapters.refund_gauges import RefundGauges
+from payonce.domain.risk import Policy
 from payonce.settings import load
 from payonce.settings.sources import OTHER, PREFIX, SERVERS
 
@@ -156,6 +158,7 @@ def registered() -> dict[str, list[str]]:
     registry = PrometheusMeter().registry
     nobody: Any = None
     Gauges(registry, nobody, nobody, nobody)
+    RefundGauges(registry, nobody, Policy(True, {}, {}, 0, 0), nobody)
     found: dict[str, list[str]] = {}
     for metric in registry._collector_to_names:
         assert isinstance(metric, MetricWrapperBase)

@@ -19,6 +19,8 @@ COMMANDS = (
     "unresolved",
     "mismatched",
     "unacknowledged",
+    "refunds",
+    "resolve",
     "parked",
     "webhooks",
     "gateways",
@@ -33,6 +35,7 @@ ACTIONS = (
     ("gateways", "list"),
     ("gateways", "pause"),
     ("gateways", "resume"),
+    *(("refunds", one) for one in ("list", "request", "approve", "reject")),
 )
 
 
@@ -106,6 +109,14 @@ WRONG = [
     (("gateways", "pause", "mock", "--why", "works"), "--by"),
     (("gateways", "pause", "mock", "--by", "ann"), "--why"),
     (("gateways", "resume", "mock"), "--by"),
+    (("refunds",), "ACTION"),
+    (("refunds", "send"), "send"),
+    (("refunds", "request"), "PAYMENT"),
+    (("refunds", "request", "p-1", "--by", "ann"), "--why"),
+    (("refunds", "request", "p-1", "--by", "ann", "--why", "x", "--amount", "1.5"), "--amount"),
+    (("refunds", "approve", "rf-1"), "--by"),
+    (("refunds", "reject", "rf-1", "--by", "ann"), "--why"),
+    (("resolve", "p-1", "--by", "ann", "--why", "x"), "--as"),
     (("demo", "--forever"), "--forever"),
 ]
 
@@ -124,6 +135,8 @@ def test_wrong_argument_is_named(payonce: Payonce, arguments: tuple[str, ...], n
 
 SECRET = "whsec_cGF5b25jZS1jbGktdGVzdHMtc2VjcmV0"
 _CONSUME = ("consume", "--service", "shop", "--url", "http://127.0.0.1:1/")
+_BY = ("--by", "ann")
+_WORD = (*_BY, "--why", "x")
 
 REFUSED = [
     (("run", "--only", "edge,cook"), "--only: 'cook' is no role; allowed: consumer, edge, relay"),
@@ -143,6 +156,12 @@ REFUSED = [
     (("unresolved", "--limit", "1001"), "--limit: 1001 is out of range; allowed: 1 to 1000"),
     (("mismatched", "--limit", "-1"), "--limit: -1 is out of range"),
     (("unacknowledged", "--limit", "0"), "--limit: 0 is out of range"),
+    (("refunds", "list", "--limit", "0"), "--limit: 0 is out of range"),
+    (("refunds", "approve", "a b", "--by", "ann"), "REFUND: 'a b' is not an id"),
+    (("refunds", "approve", "rf-1", "--by", " "), "by: says nothing usable"),
+    (("refunds", "reject", "rf-1", *_BY, "--why", ""), "why: says nothing usable"),
+    (("refunds", "request", "p-1", *_WORD, "--amount", "0"), "--amount: 0 is out of range"),
+    (("resolve", "p-1", *_WORD, "--as", "lost"), "as: 'lost' is unknown; allowed: refunded-else"),
     (("parked", "list", "--limit", "0"), "--limit: 0 is out of range"),
     (("parked", "replay"), "parked replay: names no message; allowed: MESSAGE_ID ..., or --all"),
     (("parked", "replay", "m-1", "--all"), "parked replay: names messages and --all"),
@@ -197,6 +216,11 @@ def test_bad_secret_file_is_refused_without_telling_it(
         ("unresolved",),
         ("mismatched",),
         ("unacknowledged",),
+        ("refunds", "list"),
+        ("refunds", "request", "p-1", *_WORD),
+        ("refunds", "approve", "rf-1", *_BY),
+        ("refunds", "reject", "rf-1", *_WORD),
+        ("resolve", "p-1", "--as", "kept", *_WORD),
         ("parked", "list"),
         ("parked", "replay", "--all"),
         ("webhooks", "list"),

@@ -46,8 +46,8 @@ async def test_polls_come_on_the_real_ladder(
         await eventually(lambda: _statuses(town, ["SUCCEEDED"]))
 
 
-async def test_second_success_is_a_duplicate_with_a_held_refund(town: Town) -> None:
-    """Of two paid payments one settles the order; the other's refund waits for a person."""
+async def test_second_success_is_a_duplicate_that_is_refunded(town: Town) -> None:
+    """Of two paid payments one settles the order; the other's money goes back."""
     first, second = payments(2)
     second["order_id"] = first["order_id"]
     town.open_charges([first, second], pays_after_s=0.1)
@@ -58,10 +58,13 @@ async def test_second_success_is_a_duplicate_with_a_held_refund(town: Town) -> N
         await eventually(lambda: _statuses(town, ["SUCCEEDED", "SUCCEEDED"]))
         await eventually(lambda: _all_acknowledged(town, 1))
 
+    await eventually(lambda: _refunded(town))
     order = (await town.rows("SELECT settled_by, version FROM orders"))[0]
     refund = (await town.rows("SELECT payment_id, status, amount FROM refunds"))[0]
     assert {order["settled_by"], refund["payment_id"]} == {"p-0", "p-1"}
-    assert (refund["status"], refund["amount"]) == ("HELD", 1999)
+    assert (refund["status"], refund["amount"]) == ("SUCCEEDED", 1999)
+    balance = town.mock.books.balance(town.mock.clock())
+    assert (balance["kept"], balance["refunded"]) == (1999, 1999)
     assert len(set(town.orders.events[first["order_id"]])) == 1
 
 
@@ -149,6 +152,10 @@ async def _all_acknowledged(town: Town, count: int) -> bool:
 async def _statuses(town: Town, wanted: list[str]) -> bool:
     rows = await town.rows("SELECT status FROM payments ORDER BY status")
     return [row["status"] for row in rows] == sorted(wanted)
+
+
+async def _refunded(town: Town) -> bool:
+    return await town.count("SELECT count(*) FROM refunds WHERE status = 'SUCCEEDED'") == 1
 
 
 async def _unresolved(town: Town) -> bool:

@@ -364,6 +364,10 @@ class FakeMeter:
         """See the port."""
         self.counted.append(("orders_retold", count))
 
+    def refund_decided(self, gateway: str, status: str, rule: str) -> None:
+        """See the port."""
+        self.counted.append(("refund_decided", gateway, status, rule))
+
     def message_parked(self, queue: str) -> None:
         """See the port."""
         self.counted.append(("message_parked", queue))

@@ -10,9 +10,11 @@ from payonce.domain.effects import Effects, Entry
 from payonce.domain.events import Event, EventType
 from payonce.domain.ids import event_id
 from payonce.domain.messages import OrderAcknowledged, PaymentInitiated
+from payonce.domain.money import Money
 from payonce.domain.order import Order, OrderStatus, closing_of
 from payonce.domain.payment import UNFINISHED, Payment, PaymentStatus
 from payonce.domain.refund import Refund, RefundStatus
+from payonce.domain.refunding import Resolution
 from payonce.domain.watch import CLOSE_AGAIN_AFTER, RETELL_AFTER
 from payonce.ports.store import (
     AcknowledgeOutcome,
@@ -62,6 +64,8 @@ class FakeStore:
     callbacks_waiting: dict[int, datetime] = field(default_factory=dict)
     successes: dict[str, Event] = field(default_factory=dict)
     retell_at: dict[str, datetime] = field(default_factory=dict)
+    captured: dict[str, Money] = field(default_factory=dict)
+    resolved: dict[str, Resolution] = field(default_factory=dict)
 
     async def register(
         self, wanted: Sequence[Registration], *, supersede: bool = False
@@ -200,9 +204,17 @@ class FakeStore:
 
     async def backlog(self) -> Backlog:
         """See the port."""
-        unresolved = [p.expires_at for p in self.payments.values() if p.unresolved]
+        unresolved = [
+            p.expires_at
+            for p in self.payments.values()
+            if p.unresolved and p.payment_id not in self.resolved
+        ]
         unacknowledged = [at for key, at in self.settled_at.items() if key not in self.acknowledged]
-        mismatched = [self.initiated_at[k] for k, p in self.payments.items() if p.mismatched]
+        mismatched = [
+            self.initiated_at[key]
+            for key, payment in self.payments.items()
+            if payment.mismatched and key not in self.resolved
+        ]
         held = [
             self.refunded_at[one.refund_id]
             for one in self.refunds
@@ -319,6 +331,10 @@ class FakeStore:
             self.settled_at[order.order_id] = effects.settled_at
             self.retell_at[order.order_id] = effects.settled_at + RETELL_AFTER
             self.successes[order.order_id] = effects.events[0]
+        if effects.captured:
+            self.captured[payment.payment_id] = effects.captured
+        if payment.mismatched:
+            self.resolved.pop(payment.payment_id, None)
         for event in effects.events:
             self.outbox.setdefault(event.event_id, Waiting(event))
         self.refunds.extend(effects.refunds)

@@ -180,6 +180,7 @@ REFUSED = {
     "refunds_rejected_by_someone": "UPDATE refunds SET status = 'REJECTED'",
     "refunds_amount_range": REFUND + "('r', 'p4', 'o2', 'mock', 0, 'CNY', 'REQUESTED', 'asked')",
     "refunds_attempts_count": "UPDATE refunds SET attempts = -1",
+    "refunds_looks_count": "UPDATE refunds SET looks = -1",
     "refunds_terms_fixed": "UPDATE refunds SET amount = 1",
     "idempotency_keys_length": IDEMPOTENCY + "('', '', NULL, NULL, now(), now())",
     "idempotency_keys_answer_whole": IDEMPOTENCY + "('k', '', 201, NULL, now(), now())",

@@ -91,10 +91,11 @@ async def _sent(url: str, payments: Sequence[Mapping[str, Any]]) -> bool:
 
 
 async def unfinished(town: Town) -> int:
-    """Return how many payments wait for an outcome, and paid orders for their acknowledgement."""
+    """Return how many payments and refunds wait for an outcome, paid orders for their booking."""
     return await town.count(
         "SELECT (SELECT count(*) FROM payments WHERE status IN ('CREATED', 'PENDING'))"
         " + (SELECT count(*) FROM orders WHERE status = 'PAID' AND acknowledged_at IS NULL)"
+        " + (SELECT count(*) FROM refunds WHERE status IN ('REQUESTED', 'SUBMITTED'))"
     )
 
 
@@ -114,8 +115,10 @@ async def audit(town: Town, crowd: Crowd) -> dict[str, int]:
     duplicates = {row["payment_id"] for row in rows if row["duplicate"]}
     assert {row["payment_id"] for row in refunds} == duplicates
     balance = town.mock.books.balance(town.mock.clock())
-    kept = sum(row["amount"] for row in rows if row["status"] == "SUCCEEDED")
-    assert balance["captured"] == kept, "money in, as the gateway says, is money known"
+    known = sum(row["amount"] for row in rows if row["status"] == "SUCCEEDED")
+    assert balance["captured"] == known, "money in, as the gateway says, is money known"
+    assert {row["status"] for row in refunds} <= {"SUCCEEDED"}, "every duplicate went back"
+    assert balance["refunded"] == sum(row["amount"] for row in refunds), "and went back once"
     paid = {order_id for order_id, row in orders.items() if row["status"] == "PAID"}
     assert set(town.orders.events) == paid
     assert all(len(set(ids)) == 1 for ids in town.orders.events.values()), "one id an order"
@@ -127,6 +130,8 @@ async def audit(town: Town, crowd: Crowd) -> dict[str, int]:
         "paid": len(paid),
         "duplicates": len(duplicates),
         "captured": balance["captured"],
+        "refunded": balance["refunded"],
+        "kept": sum(order["amount"] for order in orders.values() if order["status"] == "PAID"),
         "told_again": told - len(paid),
     }
 

@@ -200,6 +200,8 @@ async def open_town(
             "PAYONCE_GATEWAYS__MOCK__BASE_URL": gateway_url,
             "PAYONCE_GATEWAYS__MOCK__TIMEOUT_S": "1",
             "PAYONCE_HTTP__HOST": "127.0.0.1",
+            "PAYONCE_REFUND__LADDER": json.dumps(FAST_LADDER),
+            "PAYONCE_REFUND__MAX_PER_HOUR": "100000",
             "PAYONCE_SWEEP__EVERY": "1s",
             "PAYONCE_SWEEP__GRACE": "2s",
             **changed,

@@ -53,6 +53,9 @@ class PrometheusMeter:
             registry, "payonce_gateway_spared", "Calls not made.", "gateway", "call", "reason"
         )
         self._retold = _counter(registry, "payonce_orders_retold", "Paid orders told again.")
+        self._refunds = _counter(
+            registry, "payonce_refunds", "Steps of refunds.", "gateway", "status", "rule"
+        )
         self._state = Gauge(
             "payonce_gateway_state",
             "0 as usual, 1 its breaker is open, 2 paused by a person.",
@@ -141,6 +144,10 @@ class PrometheusMeter:
         """Count paid orders that are told again."""
         self._retold.inc(count)
 
+    def refund_decided(self, gateway: str, status: str, rule: str) -> None:
+        """Count a refund that took a step."""
+        self._refunds.labels(gateway, status, rule).inc()
+
     def message_parked(self, queue: str) -> None:
         """Count a message that was put aside for a person."""
         self._parked.labels(queue).inc()
@@ -202,8 +209,17 @@ class Gauges:
             "unresolved": (backlog.unresolved, backlog.unresolved_oldest_at),
             "unacknowledged": (backlog.unacknowledged, backlog.unacknowledged_oldest_at),
             "mismatched": (backlog.mismatched, backlog.mismatched_oldest_at),
-            "refunds_held": (backlog.refunds_held, backlog.refunds_held_oldest_at),
             "callbacks": (backlog.callbacks, backlog.callbacks_oldest_at),
+            "refunds_held": (backlog.refunds_held, backlog.refunds_held_oldest_at),
+            "refunds_requested": (
+                backlog.refunds_requested,
+                backlog.refunds_requested_oldest_at,
+            ),
+            "refunds_submitted": (
+                backlog.refunds_submitted,
+                backlog.refunds_submitted_oldest_at,
+            ),
+            "refunds_manual": (backlog.refunds_manual, backlog.refunds_manual_oldest_at),
         }
         for what, (count, oldest_at) in counts.items():
             self._waiting.labels(what).set(count)

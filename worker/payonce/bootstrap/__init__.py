@@ -2,6 +2,7 @@
 
 from payonce.bootstrap.gateways import open_desk
 from payonce.bootstrap.parked import ParkedQueue, open_parked, parked_view
+from payonce.bootstrap.refunds import open_refund_desk
 from payonce.bootstrap.run import run_daemon
 from payonce.bootstrap.tools import (
     CheckResult,
@@ -25,6 +26,7 @@ __all__ = [
     "open_parked",
     "open_publisher",
     "open_reader",
+    "open_refund_desk",
     "parked_view",
     "publish_initiated",
     "run_daemon",

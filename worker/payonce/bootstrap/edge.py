@@ -8,9 +8,11 @@ from payonce.adapters.postgres.inbox import InboxDesk
 from payonce.adapters.postgres.installation import Installation
 from payonce.bootstrap.gateways import desk_of
 from payonce.bootstrap.parked import ParkedQueue
+from payonce.bootstrap.refunds import refund_desk_of
 from payonce.bootstrap.world import World
 from payonce.edge.auth import Auth
 from payonce.edge.ops import Ops, Pager
+from payonce.edge.refunds import refund_routes
 from payonce.edge.webhooks import Webhooks
 
 
@@ -20,6 +22,7 @@ def routes_of(world: World) -> Iterable[web.RouteDef]:
     desk = InboxDesk(world.database)
     yield from Webhooks(world.reception, desk, auth, world.clock).routes()
     yield from _ops(world, auth).routes()
+    yield from refund_routes(auth, refund_desk_of(world), world.reader())
 
 
 def _ops(world: World, auth: Auth) -> Ops:

@@ -11,8 +11,10 @@ import structlog
 from payonce.adapters.metrics import Gauges
 from payonce.adapters.postgres.migrate import check_migrated
 from payonce.adapters.rabbitmq.topology import work_queue_name
+from payonce.adapters.refund_gauges import RefundGauges
 from payonce.bootstrap.checks import queue_depths_of, readiness, refuse_missing_gateways
 from payonce.bootstrap.edge import routes_of
+from payonce.bootstrap.refunds import policy_of, refund_sweep_of
 from payonce.bootstrap.world import World, open_world
 from payonce.daemon import Daemon, Service, stop_on_signals
 from payonce.domain.errors import BadSettings, MigrationFailed, Unavailable
@@ -93,6 +95,7 @@ def workers(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]")
         services.append(Service("sweeper", _after(prepared, world.sweeper().run)))
         services.append(Service("inbox-retention", _after(prepared, world.retention().run)))
         services.append(Service("reteller", _after(prepared, world.reteller().run)))
+        services.append(Service("refund-sweep", _after(prepared, refund_sweep_of(world).run)))
         if world.keeps_delays:
             services.append(Service("delays", _after(prepared, world.delay_keeper().run)))
     if roles - {"relay"}:
@@ -135,11 +138,15 @@ def _edge(world: World, prepared: "asyncio.Task[None]") -> Service:
         world.settings.http, readiness(world, prepared), world.meter.registry, routes_of(world)
     )
     gauges = Gauges(world.meter.registry, world.overview(), queue_depths_of(world), world.clock)
+    refunds = RefundGauges(
+        world.meter.registry, world.overview(), policy_of(world.settings), world.clock
+    )
 
     async def serve() -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(edge.run())
             group.create_task(_after(prepared, gauges.run)())
+            group.create_task(_after(prepared, refunds.run)())
 
     return Service("edge", serve, edge.drain, phase=2)
 

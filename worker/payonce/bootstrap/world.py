@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Protocol
 
 from payonce.adapters.clock import SystemClock
-from payonce.adapters.intake import take_closes, take_events, take_polls
+from payonce.adapters.intake import take_closes, take_events, take_polls, take_refunds
 from payonce.adapters.metrics import PrometheusMeter
 from payonce.adapters.postgres.database import Database
 from payonce.adapters.postgres.delay_queues import DelayQueues
@@ -24,6 +24,7 @@ from payonce.adapters.postgres.watches import Watches
 from payonce.adapters.rabbitmq.broker import RabbitBroker
 from payonce.adapters.redis.cache import RedisCache
 from payonce.bootstrap.gateways import guard_gateways
+from payonce.bootstrap.refunds import refunder_of
 from payonce.bootstrap.topology import DelayKeeper, topology_of
 from payonce.gateways.client import open_session
 from payonce.gateways.keeper import Keeper
@@ -38,20 +39,11 @@ from payonce.handlers.settle import Settler
 from payonce.inbox import Reception, Retention
 from payonce.ports.bus import EventBus, Receiver, Timer, WorkQueue
 from payonce.ports.cache import Cache
-from payonce.ports.gateway import Gateways, RefundReport
+from payonce.ports.gateway import Gateways
 from payonce.relay import Relay
 from payonce.reteller import Reteller
 from payonce.settings import SecondPayment, Settings
 from payonce.sweeper import Sweeper
-
-
-class NoRefundWords:
-    """Knows no refund, so that every one counts as made past payonce."""
-
-    async def heard(self, refund_id: str, payment_id: str, report: RefundReport) -> bool:
-        """Say that it is not ours."""
-        del refund_id, payment_id, report  # there is nobody to tell
-        return False
 
 
 class Consuming(Protocol):
@@ -122,7 +114,7 @@ class World:
             timer,
             self.cache,
             self.gateways,
-            NoRefundWords(),
+            refunder_of(self),
             clock,
         )
         return Reception(inbox, callback, self.gateways, clock, meter)
@@ -201,6 +193,7 @@ class World:
             WorkQueue.CLOSE: take_closes(
                 Close(settler, watches, timer, self.gateways, clock).handle
             ),
+            WorkQueue.REFUND: take_refunds(refunder_of(self).handle),
         }
 
 

@@ -15,6 +15,8 @@ COMMANDS = {
     "unresolved": "list payments whose watch ended without a definite word",
     "mismatched": "list successes that do not fit their payment",
     "unacknowledged": "list paid orders that the order service has not booked",
+    "refunds": "list, request, approve or reject refunds",
+    "resolve": "end an entry of a list that a person has taken care of",
     "parked": "list or replay messages that could not be processed",
     "webhooks": "list or replay callbacks of gateways",
     "gateways": "show how gateways are treated; pause or resume one",
@@ -163,6 +165,41 @@ def _gateways(parser: Parser) -> None:
         one.add_argument("--why", required=is_pause, metavar="TEXT", help="goes to the journal")
 
 
+def _refunds(parser: Parser) -> None:
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
+    listing = _add(actions, "list", "show the refunds that wait for a person")
+    listing.add_argument("--status", metavar="STATUS", help="those of this status instead")
+    _list(listing)
+    requesting = _add(actions, "request", "ask for a refund, which another has to approve")
+    _about(requesting, "PAYMENT", "whose money goes back", why=True)
+    requesting.add_argument(
+        "--amount", type=int, metavar="N", help="minor units; default: all that was captured"
+    )
+    approving = _add(actions, "approve", "let a held refund be sent")
+    _about(approving, "REFUND", "as the list shows it", why=False)
+    rejecting = _add(actions, "reject", "keep the money of a held refund")
+    _about(rejecting, "REFUND", "as the list shows it", why=True)
+
+
+def _resolve(parser: Parser) -> None:
+    _about(parser, "ID", "of an unresolved or mismatched payment, or of a refund", why=True)
+    parser.add_argument(
+        "--as",
+        dest="resolved_as",
+        required=True,
+        metavar="HOW",
+        help="refunded-elsewhere, refund or kept",
+    )
+
+
+def _about(parser: Parser, kind: str, text: str, *, why: bool) -> None:
+    parser.add_argument("id", metavar=kind, help=text)
+    parser.add_argument("--by", required=True, metavar="NAME", help="who says so")
+    if why:
+        parser.add_argument("--why", required=True, metavar="TEXT", help="for the timeline")
+    parser.set_defaults(kind=kind, amount=None)
+
+
 def _demo(parser: Parser) -> None:
     parser.add_argument("--keep", action="store_true", help="leave everything running at the end")
     parser.add_argument("--embedded", action="store_true", help="without any server")
@@ -186,6 +223,8 @@ _ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "unresolved": _list,
     "mismatched": _list,
     "unacknowledged": _list,
+    "refunds": _refunds,
+    "resolve": _resolve,
     "parked": _parked,
     "webhooks": _webhooks,
     "gateways": _gateways,

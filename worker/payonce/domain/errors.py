@@ -111,6 +111,28 @@ class UnknownGateway(PayonceError):
 
 
 @dataclass
+class UnknownId(PayonceError):
+    """Nothing of this kind has this id."""
+
+    kind: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"no {self.kind} {self.id} is known"
+
+
+@dataclass
+class Conflict(PayonceError):
+    """What was asked for goes against a rule, which is named."""
+
+    rule: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.problem}"
+
+
+@dataclass
 class BadSettings(PayonceError):
     """The configuration holds an unknown key or a bad value."""
 

@@ -125,13 +125,14 @@ def poll_of(payment: Payment, step: int, due_ms: int, mode: Mode = Mode.WATCH) -
 
 
 def refund_due(refund: Refund, due_ms: int) -> RefundDue:
-    """Return the first look at a refund."""
+    """Return the next look at a refund."""
     return RefundDue(
         refund_id=refund.refund_id,
         payment_id=refund.payment_id,
         order_id=refund.order_id,
         gateway=refund.gateway,
         due_ms=due_ms,
+        step=refund.looks,
     )
 
 

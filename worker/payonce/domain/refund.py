@@ -1,6 +1,7 @@
 """A refund: money of one payment sent back, under one id for ever."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from payonce.domain.errors import IllegalTransition
@@ -46,9 +47,20 @@ TRANSITIONS: frozenset[tuple[RefundStatus, RefundStatus]] = frozenset(
 )
 
 
+LIVE = frozenset({RefundStatus.REQUESTED, RefundStatus.SUBMITTED})
+"""Statuses in which payonce itself has to do something."""
+
+OVER = frozenset({RefundStatus.FAILED, RefundStatus.REJECTED})
+"""Statuses after which a person may ask for another refund of the same payment."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """A refund as it is first written; `rule` names what holds it."""
+    """A refund's row, as it is written or locked for a decision.
+
+    `rule` names what holds it, `overruled` the rules that people set aside. `submitted_at` is the
+    first sending, `attempts` counts the sendings; `looks` counts the looks that scheduled another.
+    """
 
     refund_id: str
     payment_id: str
@@ -59,6 +71,28 @@ class Refund:
     status: RefundStatus
     reason: RefundReason
     rule: str | None
+    requested_by: str | None = None
+    requested_why: str | None = None
+    approved_by: str | None = None
+    approved_at: datetime | None = None
+    approved_again_by: str | None = None
+    approved_again_at: datetime | None = None
+    overruled: str | None = None
+    rejected_by: str | None = None
+    rejected_why: str | None = None
+    resolved_by: str | None = None
+    resolved_why: str | None = None
+    attempts: int = 0
+    submitted_at: datetime | None = None
+    finished_at: datetime | None = None
+    last_answer: str | None = None
+    looks: int = 0
+    traceparent: str | None = None
+
+    @property
+    def set_aside(self) -> frozenset[str]:
+        """Return the rules that people set aside."""
+        return frozenset((self.overruled or "").split())
 
 
 def move(before: RefundStatus, after: RefundStatus) -> RefundStatus:

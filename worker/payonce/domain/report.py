@@ -50,3 +50,31 @@ class GatewayReport:
     def is_definite(self) -> bool:
         """Say whether the gateway committed itself."""
         return self.outcome in DEFINITE
+
+
+class RefundOutcome(StrEnum):
+    """A gateway's word about a refund."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    NOT_FOUND = "not-found"
+    UNKNOWN = "unknown"
+
+
+FINAL = frozenset({RefundOutcome.SUCCEEDED, RefundOutcome.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class RefundReport:
+    """One answer about one refund; `spared`: the gateway was not asked at all."""
+
+    outcome: RefundOutcome
+    reason: str = ""
+    retry_after_s: float | None = None
+    spared: bool = False
+
+    @property
+    def is_final(self) -> bool:
+        """Say whether the gateway committed itself."""
+        return self.outcome in FINAL

@@ -26,7 +26,8 @@ from payonce.ports.gateway import (
     RefundReport,
     RefundWord,
 )
-from payonce.ports.inbox import Inbox, KeptCallback, Outcome, Processed, RefundWords, Waits
+from payonce.ports.inbox import Inbox, KeptCallback, Outcome, Processed, Waits
+from payonce.ports.refunds import RefundWords
 from payonce.ports.store import Watches
 
 FRESH = timedelta(minutes=5)

@@ -6,8 +6,25 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from payonce.domain.report import GatewayReport
+from payonce.domain.report import GatewayReport, RefundOutcome, RefundReport
 from payonce.domain.watch import Terms
+
+__all__ = [
+    "CallbackAnswer",
+    "CallbackWord",
+    "ChargeRef",
+    "ChargeWord",
+    "CheckedCallback",
+    "CloseAnswer",
+    "CreatedCharge",
+    "Gateway",
+    "Gateways",
+    "NewCharge",
+    "NewRefund",
+    "RefundOutcome",
+    "RefundReport",
+    "RefundWord",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +70,6 @@ class CloseAnswer(StrEnum):
     SPARED = "spared"
 
 
-class RefundOutcome(StrEnum):
-    """A gateway's word about a refund."""
-
-    PENDING = "pending"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    NOT_FOUND = "not-found"
-    UNKNOWN = "unknown"
-
-
 @dataclass(frozen=True, slots=True)
 class NewRefund:
     """A refund to make, in minor units, under one id for ever."""
@@ -72,16 +79,6 @@ class NewRefund:
     amount: int
     reason: str
     gateway_ref: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RefundReport:
-    """One answer about one refund; `spared`: the gateway was not asked at all."""
-
-    outcome: RefundOutcome
-    reason: str = ""
-    retry_after_s: float | None = None
-    spared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

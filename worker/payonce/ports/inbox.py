@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import Protocol
 
 from payonce.domain.payment import Payment
-from payonce.ports.gateway import RefundReport
 
 
 class Callbacks(Protocol):
@@ -15,17 +14,6 @@ class Callbacks(Protocol):
 
     async def take_up(self, payment_id: str) -> None:
         """Apply what came before the payment was registered. Never raises Unavailable."""
-        ...
-
-
-class RefundWords(Protocol):
-    """What takes a gateway's word about a refund."""
-
-    async def heard(self, refund_id: str, payment_id: str, report: RefundReport) -> bool:
-        """Take the word, or have the gateway asked where it is UNKNOWN; False: it is not ours.
-
-        Raises Unavailable: say it again.
-        """
         ...
 
 

@@ -66,6 +66,10 @@ class Meter(GatewayMeter, Protocol):
         """Count paid orders that are told again."""
         ...
 
+    def refund_decided(self, gateway: str, status: str, rule: str) -> None:
+        """Count a refund that took a step; `rule` is empty unless one holds it."""
+        ...
+
     def message_parked(self, queue: str) -> None:
         """Count a message that was put aside for a person."""
         ...

@@ -246,6 +246,12 @@ class Backlog:
     refunds_held_oldest_at: datetime | None
     callbacks: int
     callbacks_oldest_at: datetime | None
+    refunds_requested: int = 0
+    refunds_requested_oldest_at: datetime | None = None
+    refunds_submitted: int = 0
+    refunds_submitted_oldest_at: datetime | None = None
+    refunds_manual: int = 0
+    refunds_manual_oldest_at: datetime | None = None
 
 
 class Overview(Protocol):

@@ -1,7 +1,10 @@
 """Counts for the metrics."""
 
+from datetime import datetime
+
 from payonce.adapters.postgres.database import Database
 from payonce.adapters.postgres.queries import load
+from payonce.ports.refunds import RefundsSent
 from payonce.ports.store import Backlog
 
 SQL = load("overview")
@@ -23,3 +26,8 @@ class Overview:
         """
         rows = await self._database.fetch(SQL["backlog"], MAX_COUNT)
         return Backlog(**rows[0])
+
+    async def refunds_since(self, since: datetime) -> list[RefundsSent]:
+        """Return what was sent since then, by gateway and currency."""
+        rows = await self._database.fetch(SQL["refunds_of_hour"], since)
+        return [RefundsSent(**row) for row in rows]

@@ -13,6 +13,7 @@ from payonce.adapters.postgres.database import Connection, Database
 from payonce.adapters.postgres.queries import load
 from payonce.adapters.postgres.views import order_view, payment_view, refund_view, timeline_view
 from payonce.domain.errors import InvalidField
+from payonce.domain.refund import RefundStatus
 from payonce.domain.times import from_ms
 
 SQL = load("reader")
@@ -75,18 +76,39 @@ class Reader:
         """Return paid orders that the order service has not booked. Raises InvalidField."""
         return await self._page("unacknowledged", "order_id", order_view, limit, cursor)
 
+    async def refund(self, refund_id: str) -> View | None:
+        """Return a refund."""
+        rows = await self._database.fetch(SQL["refund"], refund_id)
+        return refund_view(rows[0]) if rows else None
+
+    async def refunds(
+        self, limit: int = 100, cursor: str | None = None, status: str | None = None
+    ) -> Page:
+        """Return refunds of a status, or those that wait for a person. Raises InvalidField."""
+        if status is None:
+            return await self._page("refunds", "refund_id", refund_view, limit, cursor)
+        if status not in list(RefundStatus):
+            raise InvalidField("status", f"{status!r:.40} is unknown", ", ".join(RefundStatus))
+        return await self._page("refunds_in", "refund_id", refund_view, limit, cursor, status)
+
     async def watched_gateways(self) -> list[str]:
-        """Return the names of gateways that are still to be asked about a payment."""
+        """Return the names of gateways that are still to be asked about a payment or refund."""
         rows = await self._database.fetch(SQL["watched_gateways"])
         return [row["gateway"] for row in rows]
 
     async def _page(
-        self, name: str, key: str, view: Callable[[Record], View], limit: int, cursor: str | None
+        self,
+        name: str,
+        key: str,
+        view: Callable[[Record], View],
+        limit: int,
+        cursor: str | None,
+        *filters: str,
     ) -> Page:
         if not 1 <= limit <= MAX_LIST:
             raise InvalidField("limit", f"{limit} is out of range", f"1 to {MAX_LIST}")
         at, last_id = _START if cursor is None else parse_cursor(cursor)
-        rows = await self._database.fetch(SQL[name], at, last_id, limit + 1)
+        rows = await self._database.fetch(SQL[name], at, last_id, limit + 1, *filters)
         shown = rows[:limit]
         more = len(rows) > limit
         following = make_cursor(shown[-1]["listed_at"], shown[-1][key]) if more else None

@@ -27,6 +27,11 @@ _PAYMENT = (
     "epoch",
     "step",
     "revive_at",
+    "captured_amount",
+    "captured_currency",
+    "resolved_as",
+    "resolved_by",
+    "resolved_why",
 )
 
 _REFUND = (
@@ -45,6 +50,11 @@ _REFUND = (
     "approved_again_by",
     "rejected_by",
     "rejected_why",
+    "resolved_by",
+    "resolved_why",
+    "overruled",
+    "attempts",
+    "last_answer",
     "created_at",
     "submitted_at",
     "finished_at",

@@ -31,7 +31,12 @@ WITH decided AS (
         closing = w.closing,
         reversed_amount = w.reversed_amount,
         captured_amount = COALESCE(w.captured_amount, p.captured_amount),
-        captured_currency = COALESCE(w.captured_currency, p.captured_currency)
+        captured_currency = COALESCE(w.captured_currency, p.captured_currency),
+        -- What a person resolved was another entry: money that does not fit begins a new one.
+        resolved_as = CASE WHEN w.mismatched IS NULL THEN p.resolved_as END,
+        resolved_by = CASE WHEN w.mismatched IS NULL THEN p.resolved_by END,
+        resolved_why = CASE WHEN w.mismatched IS NULL THEN p.resolved_why END,
+        resolved_at = CASE WHEN w.mismatched IS NULL THEN p.resolved_at END
     FROM json_to_recordset($1::json) AS w (
         payment_id text, status text, gateway_ref text, duplicate boolean, unresolved boolean,
         mismatched text, paid_at timestamptz, settled_at timestamptz, revive_at timestamptz,
