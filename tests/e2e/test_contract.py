@@ -256,7 +256,7 @@ async def test_term_drains_and_exits_well(town: Town) -> None:
 
     assert await first.end(signal.SIGTERM) == 0
     drained = [line for line in first.log_lines() if line["event"] == "consumer.drained"]
-    assert [line["unfinished"] for line in drained] == [0] * 5
+    assert [line["unfinished"] for line in drained] == [0] * 6
 
     await town.worker().start()
     await eventually(lambda: _is(lambda: town.count(_SUCCEEDED), 30), 20)

@@ -1,71 +1,25 @@
 """What every keeper of refunds does."""
 
-import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
 from payonce.adapters.postgres.database import Database
-from payonce.adapters.postgres.overview import Overview
-from payonce.adapters.postgres.reader import Reader
 from payonce.adapters.postgres.refunds import Refunds as PostgresRefunds
 from payonce.domain.errors import Conflict
 from payonce.domain.ids import refund_id
 from payonce.domain.money import Money
-from payonce.domain.people import Word, approve, ask, resolve_payment, resolve_refund
+from payonce.domain.people import approve, ask, resolve_payment, resolve_refund
 from payonce.domain.refund import RefundStatus
-from payonce.domain.refunding import RefundEffects, ResolvedAs, conclude, consider, note_look
-from payonce.domain.report import GatewayReport, Outcome, RefundOutcome, RefundReport
-from payonce.domain.risk import Answers, Case, GatewayPolicy, Policy, Verdict
-from payonce.ports.refunds import Refunds
+from payonce.domain.refunding import ResolvedAs, note_look
+from payonce.domain.report import Outcome, RefundOutcome, RefundReport
+from payonce.domain.risk import Case, Verdict
 from tests.handlers.fakes import FakeClock
 from tests.store.fake import FakeStore
 from tests.store.fake_refunds import FakeRefunds
 from tests.store.making import NOW, Store, later, register, registration, settle, success, word
-
-POLICY = Policy(
-    auto=True,
-    hold_above={"CNY": 1_000},
-    two_people_above={},
-    max_per_order=3,
-    max_per_hour=100,
-    gateways={"mock": GatewayPolicy()},
-)
-PAID = GatewayReport(Outcome.SUCCEEDED, "g2", 100, "CNY")
-DONE = RefundReport(RefundOutcome.SUCCEEDED)
-RF = refund_id("p2")
-ANN = Word("ann", "because")
-
-
-@dataclass(frozen=True)
-class Books:
-    """A store, and the refunds on its rows."""
-
-    store: Store
-    refunds: Refunds
-
-    async def send(self, refund: str = RF, policy: Policy = POLICY) -> RefundEffects | None:
-        """Decide whether a refund leaves, all gateways being in order."""
-        case = await self.case(refund)
-        answers = Answers(case.refund.attempts, case.order.settled_by, PAID, PAID_WINNER)
-        judge = partial(consider, answers=answers, policy=policy, now=NOW)
-        return await self.refunds.change(refund, judge, counting=True)
-
-    async def case(self, refund: str = RF) -> Case:
-        """Return a refund that is there."""
-        case = await self.refunds.find(refund)
-        assert case is not None
-        return case
-
-    async def end(self, report: RefundReport = DONE, refund: str = RF) -> RefundEffects | None:
-        """Take a gateway's final word."""
-        judge = partial(conclude, report=report, source="query", now=later(1))
-        return await self.refunds.change(refund, judge)
-
-
-PAID_WINNER = GatewayReport(Outcome.SUCCEEDED, "g1", 100, "CNY")
+from tests.store.refund_books import ANN, POLICY, RF, Books, duplicated
 
 
 @pytest.fixture
@@ -84,22 +38,6 @@ def books(request: pytest.FixtureRequest) -> Books:
     found = request.getfixturevalue("postgres_books")
     assert isinstance(found, Books)
     return found
-
-
-async def duplicated(books: Books, orders: int = 1) -> list[str]:
-    """Settle orders twice each, and return the refunds of the duplicates."""
-    refunds = []
-    for n in range(orders):
-        first, second, order = (f"p{2 * n + 1}", f"p{2 * n + 2}", f"o{n + 1}")
-        await register(
-            books.store,
-            registration(first, order, ref=f"g{2 * n + 1}"),
-            registration(second, order),
-        )
-        await settle(books.store, success(first, ref=f"g{2 * n + 1}"))
-        await settle(books.store, success(second))
-        refunds.append(refund_id(second))
-    return refunds
 
 
 async def test_a_refund_is_found_with_its_rows(books: Books) -> None:
@@ -319,103 +257,3 @@ async def test_a_person_asks_once_more_after_a_failure(books: Books) -> None:
     await books.end(RefundReport(RefundOutcome.FAILED))
     effects = await books.refunds.change_payment("p2", request)
     assert refund_id("p2", 2) == (effects and effects.refund and effects.refund.refund_id)
-
-
-async def at_once(work: Callable[[int], object], count: int) -> list[object]:
-    """Return what many calls at the same time return or raise."""
-    calls = [work(n) for n in range(count)]
-    return await asyncio.gather(*calls, return_exceptions=True)  # type: ignore[call-overload, no-any-return]
-
-
-async def test_twenty_workers_send_one_refund_once(postgres_books: Books) -> None:
-    """All looked before anybody sent; one of them sends, nineteen leave it alone."""
-    await duplicated(postgres_books)
-    case = await postgres_books.case()
-    answers = Answers(0, case.order.settled_by, PAID, PAID_WINNER)
-    judge = partial(consider, answers=answers, policy=POLICY, now=NOW)
-    change = postgres_books.refunds.change
-    found = await at_once(lambda _: change(RF, judge, counting=True), 20)
-    verdicts = [one.verdict for one in found if isinstance(one, RefundEffects)]
-    assert (1, 19) == (verdicts.count(Verdict.SEND), verdicts.count(Verdict.IGNORE))
-    assert 1 == (await postgres_books.case()).refund.attempts
-
-
-@pytest.mark.parametrize(
-    "policy",
-    [
-        replace(POLICY, max_per_hour=7),
-        replace(POLICY, gateways={"mock": GatewayPolicy(max_per_hour=7)}),
-    ],
-)
-async def test_caps_are_exact_under_concurrency(postgres_books: Books, policy: Policy) -> None:
-    """Of thirty refunds of thirty orders at once seven leave, and twenty-three are held."""
-    names = await duplicated(postgres_books, 30)
-    found = await at_once(lambda n: postgres_books.send(names[n], policy), 30)
-    verdicts = [one.verdict for one in found if isinstance(one, RefundEffects)]
-    assert (7, 23) == (verdicts.count(Verdict.SEND), verdicts.count(Verdict.HOLD))
-
-
-async def test_twenty_requests_at_once_make_one_refund(postgres_books: Books) -> None:
-    """The others are refused by name."""
-    await register(postgres_books.store, registration("p2"))
-    await settle(postgres_books.store, success("p2", 70))
-    request = partial(ask, amount=None, word=ANN, now=NOW)
-    change = postgres_books.refunds.change_payment
-    found = await at_once(lambda _: change("p2", request), 20)
-    refused = [one.rule for one in found if isinstance(one, Conflict)]
-    assert ["refund-exists"] * 19 == refused
-
-
-async def test_two_approvals_at_once_are_one(postgres_books: Books) -> None:
-    """The second finds that nothing is held any more."""
-    await duplicated(postgres_books)
-    await postgres_books.send(policy=replace(POLICY, auto=False))
-    change = postgres_books.refunds.change
-    found = await at_once(
-        lambda n: change(RF, partial(approve, by=Word(f"op-{n}", "-"), policy=POLICY, now=NOW)), 10
-    )
-    assert ["not-held"] * 9 == [one.rule for one in found if isinstance(one, Conflict)]
-
-
-async def test_refunds_are_listed_while_they_wait_for_a_person(
-    postgres_books: Books, database: Database
-) -> None:
-    """A FAILED one until another was asked for."""
-    reader = Reader(database)
-    names = await duplicated(postgres_books, 3)
-    await postgres_books.send(names[0], replace(POLICY, auto=False))
-    await postgres_books.send(names[1], replace(POLICY, gateways={"mock": NO_REFUNDS}))
-    await postgres_books.send(names[2])
-    await postgres_books.end(RefundReport(RefundOutcome.FAILED), names[2])
-    assert {"HELD", "MANUAL", "FAILED"} == {one["status"] for one in (await reader.refunds()).items}
-    first = await reader.refunds(2)
-    rest = await reader.refunds(2, first.cursor)
-    assert (2, 1, None) == (len(first.items), len(rest.items), rest.cursor)
-    request = partial(ask, amount=None, word=ANN, now=NOW)
-    await postgres_books.refunds.change_payment("p6", request)
-    waiting = sorted(one["status"] for one in (await reader.refunds()).items)
-    assert ["HELD", "HELD", "MANUAL"] == waiting
-    failed = (await reader.refunds(status="FAILED")).items
-    assert [names[2]] == [one["refund_id"] for one in failed]
-
-
-async def test_what_was_sent_lately_is_counted_for_the_metrics(
-    postgres_books: Books, database: Database
-) -> None:
-    """By gateway and currency."""
-    names = await duplicated(postgres_books, 2)
-    assert 2 == (await Overview(database).backlog()).refunds_requested
-    for name in names:
-        await postgres_books.send(name)
-    [sent] = await Overview(database).refunds_since(later(-1))
-    assert ("mock", "CNY", 2, 200) == (sent.gateway, sent.currency, sent.sent, sent.amount)
-    assert [] == await Overview(database).refunds_since(later(1))
-    backlog = await Overview(database).backlog()
-    assert (0, 2, NOW) == (
-        backlog.refunds_requested,
-        backlog.refunds_submitted,
-        backlog.refunds_submitted_oldest_at,
-    )
-
-
-NO_REFUNDS = GatewayPolicy(can_refund=False)
