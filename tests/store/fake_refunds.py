@@ -129,6 +129,8 @@ class FakeRefunds:
             assert not (effects.is_new and live), "one refund a payment"
             store.refunds = [one for one in store.refunds if one not in same]
             store.refunds.append(refund)
+            if effects.entries:
+                store.refunded_at.setdefault(refund.refund_id, effects.entries[0].at)
             self._revive_at[refund.refund_id] = effects.revive_at
         if effects.resolution is not None:
             store.resolved[effects.resolution.payment.payment_id] = effects.resolution
