@@ -87,7 +87,10 @@ class Control:
         """Return the totals, by order too, and one row a charge."""
         mock = self._mock
         now = mock.clock()
-        rows = [_row(charge, now) for charge in mock.books.charges.values()]
+        rows = [
+            _row(charge, now) | {"creates": mock.creates.get(charge.payment_id, 0)}
+            for charge in mock.books.charges.values()
+        ]
         balance = mock.books.balance(now) | {"callbacks_sent": mock.callbacks.sent}
         return web.json_response({"balance": balance, "charges": rows})
 
@@ -105,6 +108,7 @@ class Control:
         """Forget everything."""
         self._mock.books = Books()
         self._mock.scripts.clear()
+        self._mock.creates.clear()
         return web.json_response({"status": "ok"})
 
 

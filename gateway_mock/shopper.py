@@ -27,6 +27,10 @@ class Script:
     reports_refunded: int = 0
     refunds: str = "succeeded"
     faults: tuple[str, ...] = ()
+    create_faults: tuple[str, ...] = ()
+    create_latency_ms: float = 0.0
+    closes: str = "truly"
+    reports_ref: str | None = None
     latency_ms: float = 0.0
     callbacks: str = "once"
     callback_delay_s: float = 0.0
@@ -46,12 +50,18 @@ _SCRIPT_KINDS: _Kinds = {
     "reports_refunded": (int,),
     "refunds": (str,),
     "faults": (list, tuple),
+    "create_faults": (list, tuple),
+    "create_latency_ms": _NUMBER,
+    "closes": (str,),
+    "reports_ref": (str, NoneType),
     "latency_ms": _NUMBER,
     "callbacks": (str,),
     "callback_delay_s": _NUMBER,
 }
 FAULTS = frozenset({"ok", "500", "timeout", "nonsense", "429", "503"})
+CREATE_FAULTS = FAULTS | {"refused", "500-after", "timeout-after", "nonsense-after"}
 _CHOICES = {
+    "closes": frozenset({"truly", "lies"}),
     "refunds": frozenset({"succeeded", "pending", "failed"}),
     "callbacks": frozenset({"once", "twice", "lost"}),
 }
@@ -61,9 +71,10 @@ def parse_script(data: Mapping[str, Any]) -> Script:
     """Return the script that `data` describes. Raises ValueError, naming the field."""
     _check(data, _SCRIPT_KINDS)
     script = replace(Script(), **data)
-    script = replace(script, faults=tuple(script.faults))
-    if any(fault not in FAULTS for fault in map(str, script.faults)):
-        raise ValueError(f"faults: known are {', '.join(sorted(FAULTS))}")
+    script = replace(script, faults=tuple(script.faults), create_faults=tuple(script.create_faults))
+    for name, known in (("faults", FAULTS), ("create_faults", CREATE_FAULTS)):
+        if any(fault not in known for fault in map(str, getattr(script, name))):
+            raise ValueError(f"{name}: known are {', '.join(sorted(known))}")
     for name, allowed in _CHOICES.items():
         if getattr(script, name) not in allowed:
             raise ValueError(f"{name}: known are {', '.join(sorted(allowed))}")
