@@ -10,6 +10,7 @@ import structlog
 from payonce.adapters.metrics import Gauges
 from payonce.adapters.postgres.migrate import check_migrated
 from payonce.adapters.rabbitmq.topology import work_queue_name
+from payonce.bootstrap.applications import key_expiry
 from payonce.bootstrap.checks import queue_depths_of, readiness
 from payonce.bootstrap.edge import routes_of
 from payonce.bootstrap.world import World, open_world
@@ -90,10 +91,10 @@ def workers(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]")
         services.append(Service("relay", _after(prepared, world.relay().run)))
     if "sweeper" in roles:
         services.append(Service("sweeper", _after(prepared, world.sweeper().run)))
+        services.append(Service("keys", _after(prepared, key_expiry(world).run)))
         if world.keeps_delays:
             services.append(Service("delays", _after(prepared, world.delay_keeper().run)))
-    if roles - {"edge"}:
-        services.append(_broker(world))
+    services.append(_broker(world))
     return services
 
 
@@ -106,7 +107,7 @@ def _consumer(
 
 
 def _broker(world: World) -> Service:
-    return Service("broker", world.broker.run, lambda: world.broker.close(BROKER_WITHIN_S), phase=1)
+    return Service("broker", world.broker.run, lambda: world.broker.close(BROKER_WITHIN_S), phase=2)
 
 
 def _edge(world: World, prepared: "asyncio.Task[None]") -> Service:
@@ -120,7 +121,8 @@ def _edge(world: World, prepared: "asyncio.Task[None]") -> Service:
             group.create_task(edge.run())
             group.create_task(_after(prepared, gauges.run)())
 
-    return Service("edge", serve, edge.drain, phase=2)
+    # Requests in hand may still have something to publish: the broker goes after the edge.
+    return Service("edge", serve, edge.drain, phase=1)
 
 
 def _after(prepared: "asyncio.Task[None]", run: Run) -> Run:
