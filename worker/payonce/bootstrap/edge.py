@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from payonce.adapters.postgres.installation import Installation
+from payonce.bootstrap.applications import payment_routes
 from payonce.bootstrap.world import World
 from payonce.edge.auth import Auth
 
@@ -12,5 +13,4 @@ from payonce.edge.auth import Auth
 def routes_of(world: World) -> Iterable[web.RouteDef]:
     """Yield the routes besides health and metrics, in order of their paths."""
     auth = Auth(world.settings.http, Installation(world.database).token_key)
-    del auth
-    yield from ()
+    yield from payment_routes(world, auth)

@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from payonce.adapters.clock import SystemClock
 from payonce.adapters.intake import take_closes, take_events, take_polls
+from payonce.adapters.memory.lock import MemoryLocks
 from payonce.adapters.metrics import PrometheusMeter
 from payonce.adapters.postgres.database import Database
 from payonce.adapters.postgres.delay_queues import DelayQueues
@@ -19,6 +20,7 @@ from payonce.adapters.postgres.registrar import Registrar
 from payonce.adapters.postgres.watches import Watches
 from payonce.adapters.rabbitmq.broker import RabbitBroker
 from payonce.adapters.redis.cache import RedisCache
+from payonce.adapters.redis.lock import RedisLocks
 from payonce.bootstrap.topology import DelayKeeper, topology_of
 from payonce.gateways.client import open_session
 from payonce.gateways.registry import build_gateways
@@ -32,6 +34,7 @@ from payonce.handlers.settle import Settler
 from payonce.ports.bus import EventBus, Receiver, Timer, WorkQueue
 from payonce.ports.cache import Cache
 from payonce.ports.gateway import Gateways
+from payonce.ports.lock import OrderLocks
 from payonce.relay import Relay
 from payonce.settings import SecondPayment, Settings
 from payonce.sweeper import Sweeper
@@ -98,6 +101,7 @@ class World:
     cache: Cache
     gateways: Gateways
     keeps_delays: bool = True
+    locks: OrderLocks = field(default_factory=MemoryLocks)
 
     def announcer(self) -> Announcer:
         """Return what publishes committed events."""
@@ -171,6 +175,8 @@ async def open_world(settings: Settings) -> AsyncIterator[World]:
         stack.push_async_callback(database.close)
         cache = RedisCache(settings.servers.redis_url, meter, longest_wait_ms(settings))
         stack.push_async_callback(cache.close)
+        locks = RedisLocks(settings.servers.redis_url, meter)
+        stack.push_async_callback(locks.close)
         session = await stack.enter_async_context(open_session())
         broker = RabbitBroker(
             settings.servers.amqp_url,
@@ -179,7 +185,7 @@ async def open_world(settings: Settings) -> AsyncIterator[World]:
             on_parked=meter.message_parked,
         )
         gateways = build_gateways(settings.gateways, session, meter)
-        yield World(settings, clock, meter, database, broker, cache, gateways)
+        yield World(settings, clock, meter, database, broker, cache, gateways, locks=locks)
 
 
 def longest_wait_ms(settings: Settings) -> int:
