@@ -8,9 +8,10 @@ from typing import Any
 
 from payonce.adapters.memory.lock import MemoryLocks
 from payonce.domain.application import Application, Policy
+from payonce.domain.claim import Refusal
 from payonce.domain.errors import GatewayAmbiguous, GatewayRefused, GatewayRetryable
 from payonce.domain.report import GatewayReport, Outcome
-from payonce.handlers.apply import Apply, ApplyRules, Result, Shown, Unsure
+from payonce.handlers.apply import Apply, ApplyRules, Denied, Result, Shown, Unsure
 from payonce.ports.gateway import CreatedCharge, NewCharge
 from payonce.ports.lock import LockOutcome, NoLock, OrderLock
 from tests.handlers.bench import Bench, opened_bench
@@ -139,3 +140,14 @@ async def opened_counter(policy: Policy = Policy.CANCEL) -> AsyncIterator[Counte
     """Give a counter whose events have a listener."""
     async with opened_bench() as bench:
         yield Counter(bench, policy)
+
+
+def paid(amount: int = 100) -> GatewayReport:
+    """Return the word that a charge was paid."""
+    return GatewayReport(Outcome.SUCCEEDED, None, amount, "CNY")
+
+
+def refusal(result: Result) -> Refusal:
+    """Return why nothing was shown."""
+    assert isinstance(result, Denied), result
+    return result.refusal
