@@ -172,7 +172,7 @@ class Books:
         """Close a charge and return its status: closed, unless it was paid or failed first."""
         charge = self.find(payment_id, now)
         status = charge.status(now)
-        if status == "pending" and charge.script.close_lies:
+        if status == "pending" and charge.script.closes == "lies":
             return "closed"
         if status == "pending":
             charge.closed_at = now

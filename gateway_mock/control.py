@@ -110,7 +110,10 @@ class Control:
         """Return the totals, by order too, and one row a charge."""
         mock = self._mock
         now = mock.clock()
-        rows = [_row(charge, now) for charge in mock.books.charges.values()]
+        rows = [
+            _row(charge, now) | {"creates": mock.creates.get(charge.payment_id, 0)}
+            for charge in mock.books.charges.values()
+        ]
         balance = mock.books.balance(now) | {"callbacks_sent": mock.callbacks.sent}
         return web.json_response({"balance": balance, "charges": rows})
 

@@ -40,6 +40,8 @@ class Mock:
         self.books = Books()
         self.profile = make_profile()
         self.scripts: dict[str, Script] = {}
+        self.creates: dict[str, int] = {}
+        self._drawn: dict[str, Script] = {}
         self.callbacks = Callbacks(secret)
 
     async def reset(self) -> None:
@@ -63,7 +65,7 @@ class Mock:
     def open_charge(self, data: dict[str, Any]) -> tuple[Charge, bool]:
         """Open a charge with the script planned for it, or one drawn from the profile."""
         payment_id = _text(data, "payment_id")
-        script = self.scripts.get(payment_id) or self.profile.draw_script()
+        script = self._script_of(data)
         charge, is_new = self.books.open(
             payment_id=payment_id,
             order_id=_text(data, "order_id"),
@@ -74,11 +76,20 @@ class Mock:
             notify_url=_text(data, "notify_url") if data.get("notify_url") else None,
             script=script,
         )
+        self._drawn.pop(payment_id, None)
         if is_new and script.pays_after_s is not None:
             self.plan_callback(charge, script.pays_after_s)
         elif is_new and script.declines_after_s is not None:
             self.plan_callback(charge, script.declines_after_s)
         return charge, is_new
+
+    def _script_of(self, data: dict[str, Any]) -> Script:
+        """Return the script of a payment, or of its order, or one drawn once for this payment."""
+        payment_id = _text(data, "payment_id")
+        planned = self.scripts.get(payment_id) or self.scripts.get(_text(data, "order_id"))
+        if planned is None and payment_id not in self.books.charges:
+            planned = self._drawn.setdefault(payment_id, self.profile.draw_script())
+        return planned or self.books.charges[payment_id].script
 
     def plan_callback(self, charge: Charge, delay_s: float) -> None:
         """Call back about a charge after `delay_s` if it was paid or has failed by then."""
@@ -114,7 +125,7 @@ class Mock:
         script = charge.script
         data: dict[str, Any] = {
             "payment_id": charge.payment_id,
-            "gateway_ref": charge.gateway_ref,
+            "gateway_ref": script.reports_ref or charge.gateway_ref,
             "status": charge.status(now),
             "amount": charge.amount if script.reports_amount is None else script.reports_amount,
             "currency": script.reports_currency or charge.currency,
@@ -126,10 +137,28 @@ class Mock:
 
     async def _create(self, request: web.Request) -> web.Response:
         self._check_bearer(request)
-        charge, is_new = self.open_charge(await read_object(request))
+        data = await read_object(request)
+        script, fault = self._script_of(data), self._next_create_fault(data)
+        if script.create_latency_ms:
+            await asyncio.sleep(script.create_latency_ms / 1000)
+        if fault == "refused":
+            raise Refused(422, "this gateway takes no such charge")
+        if (answer := await _faulty(fault)) is not None:
+            return answer
+        charge, is_new = self.open_charge(data)
+        if (answer := await _faulty(fault.removesuffix("-after"))) is not None:
+            return answer
         link = f"{request.scheme}://{request.host}/pay/{charge.payment_id}"
         data = self.charge_json(charge, self.clock()) | {"qr": link, "pay_url": link}
         return web.json_response(data, status=201 if is_new else 200)
+
+    def _next_create_fault(self, data: dict[str, Any]) -> str:
+        """Return what befalls this create, and count it."""
+        payment_id = _text(data, "payment_id")
+        turn = self.creates.get(payment_id, 0)
+        self.creates[payment_id] = turn + 1
+        planned = self._script_of(data).create_faults
+        return planned[turn] if turn < len(planned) else "ok"
 
     async def _query(self, request: web.Request) -> web.Response:
         self._check_bearer(request)
@@ -149,18 +178,7 @@ class Mock:
         if latency_ms:
             await asyncio.sleep(latency_ms / 1000)
         planned = script.faults[turn] if turn < len(script.faults) else None
-        fault = planned or self.profile.draw_fault()
-        match fault:
-            case "500":
-                return web.json_response({"error": "internal"}, status=500)
-            case "429" | "503":
-                headers = {"Retry-After": str(RETRY_AFTER_S)}
-                return web.json_response({}, status=int(fault), headers=headers)
-            case "nonsense":
-                return web.Response(text='{"status": "maybe", "amount": "lots"', status=200)
-            case "timeout":
-                await asyncio.sleep(HANG_S)
-        return None
+        return await _faulty(planned or self.profile.draw_fault())
 
     async def _close(self, request: web.Request) -> web.Response:
         self._check_bearer(request)
@@ -231,6 +249,21 @@ def _not_taken(fault: str) -> web.Response | None:
         case "429" | "503":
             headers = {"Retry-After": str(RETRY_AFTER_S)}
             return web.json_response({}, status=int(fault), headers=headers)
+    return None
+
+
+async def _faulty(fault: str) -> web.Response | None:
+    """Return the answer that a fault puts in place of the true one; None: there is no fault."""
+    match fault:
+        case "500":
+            return web.json_response({"error": "internal"}, status=500)
+        case "429" | "503":
+            headers = {"Retry-After": str(RETRY_AFTER_S)}
+            return web.json_response({}, status=int(fault), headers=headers)
+        case "nonsense":
+            return web.Response(text='{"status": "maybe", "amount": "lots"', status=200)
+        case "timeout":
+            await asyncio.sleep(HANG_S)
     return None
 
 

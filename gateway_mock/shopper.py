@@ -20,7 +20,8 @@ class Script:
     `refunds_turn_after_s` later. `refund_faults`: one per call that refunds: "cut" (the answer is
     cut off), "500" and "timeout" after it took effect; "refused", "unheard" (500), "429" and "503"
     without any effect; "ok". `refunds_forgotten_after_s`: so much later the gateway knows nothing
-    of a refund: the same id again sends the money again. `close_lies`: it says closed, and is not.
+    of a refund: the same id again sends the money again. `closes`: "truly", or "lies": it says
+    closed, and is not.
     """
 
     pays_after_s: float | None = None
@@ -36,8 +37,11 @@ class Script:
     refunds_turn_after_s: float = 0.0
     refunds_forgotten_after_s: float | None = None
     refund_faults: tuple[str, ...] = ()
-    close_lies: bool = False
     faults: tuple[str, ...] = ()
+    create_faults: tuple[str, ...] = ()
+    create_latency_ms: float = 0.0
+    closes: str = "truly"
+    reports_ref: str | None = None
     latency_ms: float = 0.0
     callbacks: str = "once"
     callback_delay_s: float = 0.0
@@ -60,15 +64,25 @@ _SCRIPT_KINDS: _Kinds = {
     "refunds_turn_after_s": _NUMBER,
     "refunds_forgotten_after_s": (*_NUMBER, NoneType),
     "refund_faults": (list, tuple),
-    "close_lies": (bool,),
     "faults": (list, tuple),
+    "create_faults": (list, tuple),
+    "create_latency_ms": _NUMBER,
+    "closes": (str,),
+    "reports_ref": (str, NoneType),
     "latency_ms": _NUMBER,
     "callbacks": (str,),
     "callback_delay_s": _NUMBER,
 }
 FAULTS = frozenset({"ok", "500", "timeout", "nonsense", "429", "503"})
 REFUND_FAULTS = frozenset({"ok", "cut", "500", "timeout", "refused", "unheard", "429", "503"})
+CREATE_FAULTS = FAULTS | {"refused", "500-after", "timeout-after", "nonsense-after"}
+_FAULTS = {
+    "faults": FAULTS,
+    "refund_faults": REFUND_FAULTS,
+    "create_faults": CREATE_FAULTS,
+}
 _CHOICES: dict[str, frozenset[str | None]] = {
+    "closes": frozenset({"truly", "lies"}),
     "refunds": frozenset({"succeeded", "pending", "failed"}),
     "refunds_turn": frozenset({None, "succeeded", "failed"}),
     "callbacks": frozenset({"once", "twice", "lost"}),
@@ -79,8 +93,13 @@ def parse_script(data: Mapping[str, Any]) -> Script:
     """Return the script that `data` describes. Raises ValueError, naming the field."""
     _check(data, _SCRIPT_KINDS)
     script = replace(Script(), **data)
-    script = replace(script, faults=tuple(script.faults), refund_faults=tuple(script.refund_faults))
-    for name, known in (("faults", FAULTS), ("refund_faults", REFUND_FAULTS)):
+    script = replace(
+        script,
+        faults=tuple(script.faults),
+        refund_faults=tuple(script.refund_faults),
+        create_faults=tuple(script.create_faults),
+    )
+    for name, known in _FAULTS.items():
         if any(fault not in known for fault in map(str, getattr(script, name))):
             raise ValueError(f"{name}: known are {', '.join(sorted(known))}")
     for name, allowed in _CHOICES.items():

@@ -7,6 +7,8 @@ ALTER TABLE payments
     ADD COLUMN qr text,
     ADD COLUMN pay_url text,
     ADD COLUMN answered_at timestamptz,
+    -- Until when others who apply get the same payment, because many came at once.
+    ADD COLUMN shared_until timestamptz,
     -- What the gateway says it took, where it is not what was asked; what it gave back on its own.
     ADD COLUMN captured_amount bigint,
     ADD COLUMN captured_currency text,

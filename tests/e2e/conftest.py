@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.counter import opened
+from tests.support.shop import Shop
 from tests.support.town import Town, open_town
 
 
@@ -15,3 +17,10 @@ async def town(
     """A town with a short ladder and an impatient sweeper."""
     async with open_town(tmp_path, postgres_dsn, amqp_url, redis_url) as opened:
         yield opened
+
+
+@pytest.fixture
+async def shop(town: Town) -> AsyncIterator[Shop]:
+    """A shop before one worker."""
+    async with opened(town) as [shop]:
+        yield shop

@@ -94,7 +94,7 @@ async def test_a_pending_refund_turns_by_its_script(counter: Counter) -> None:
 
 async def test_a_close_may_lie(counter: Counter) -> None:
     """It says closed, and the shopper pays afterwards."""
-    await counter.ask("POST", "/control/charges", [{**CHARGE, "script": {"close_lies": True}}])
+    await counter.ask("POST", "/control/charges", [{**CHARGE, "script": {"closes": "lies"}}])
     assert (200, {"status": "closed"}) == await counter.ask("POST", "/charges/p-1/close")
     assert "pending" == (await counter.ask("GET", "/charges/p-1"))[1]["status"]
     await counter.ask("POST", "/control/charges/p-1/pay")

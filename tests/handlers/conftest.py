@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.handlers.applying import Counter, opened_counter
 from tests.handlers.bench import Bench, opened_bench
 
 
@@ -12,3 +13,10 @@ async def bench() -> AsyncIterator[Bench]:
     """One worker on fakes."""
     async with opened_bench() as bench:
         yield bench
+
+
+@pytest.fixture
+async def counter() -> AsyncIterator[Counter]:
+    """A shop's counter by the default policy."""
+    async with opened_counter() as counter:
+        yield counter

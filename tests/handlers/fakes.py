@@ -224,10 +224,17 @@ class WatchedCache(MemoryCache):
         self._journal.enter("mark_step")
         await super().mark_step(payment_id, epoch, step)
 
-    async def remember_succeeded(self, payment_id: str, order_id: str, version: int) -> None:
+    async def remember_succeeded(
+        self, payment_id: str, order_id: str, version: int, paid_by: str | None
+    ) -> None:
         """See the port."""
         self._journal.enter("remember_succeeded")
-        await super().remember_succeeded(payment_id, order_id, version)
+        await super().remember_succeeded(payment_id, order_id, version, paid_by)
+
+    async def paid_by(self, order_id: str) -> str | None:
+        """See the port."""
+        self._journal.enter("paid_by")
+        return await super().paid_by(order_id)
 
 
 class FakeGateway:
@@ -375,3 +382,15 @@ class FakeMeter:
     def server_away(self, server: str) -> None:
         """See the port."""
         self.counted.append(("server_away", server))
+
+    def application_answered(self, gateway: str, outcome: str) -> None:
+        """See the port."""
+        self.counted.append(("application_answered", gateway, outcome))
+
+    def order_lock_waited(self, outcome: str, seconds: float) -> None:
+        """See the port."""
+        self.counted.append(("order_lock_waited", outcome, seconds))
+
+    def order_lock_lost(self) -> None:
+        """See the port."""
+        self.counted.append(("order_lock_lost",))

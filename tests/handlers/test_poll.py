@@ -150,7 +150,7 @@ async def test_a_step_that_could_not_be_recorded_is_not_polled_twice(bench: Benc
 async def test_an_own_success_in_the_cache_ends_the_watch_unasked(bench: Bench) -> None:
     """Neither gateway nor store is used."""
     await bench.registered()
-    await bench.cache.remember_succeeded("p1", "o1", 1)
+    await bench.cache.remember_succeeded("p1", "o1", 1, "p1")
     bench.journal.calls.clear()
     assert DONE == await bench.poll.handle(due(7))
     assert ["seen"] == bench.journal.calls
@@ -160,7 +160,7 @@ async def test_an_own_success_in_the_cache_ends_the_watch_unasked(bench: Bench) 
 async def test_a_success_of_a_sibling_does_not_end_a_watch(bench: Bench) -> None:
     """The money of a second payment would be swallowed."""
     await bench.registered()
-    await bench.cache.remember_succeeded("p0", "o1", 1)
+    await bench.cache.remember_succeeded("p0", "o1", 1, "p0")
     await bench.poll.handle(due())
     assert 1 == len(bench.gateway.asked)
 

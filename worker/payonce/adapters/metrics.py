@@ -64,6 +64,19 @@ class PrometheusMeter:
         )
         self._parked = _counter(registry, "payonce_parked", "Messages put aside.", "queue")
         self._away = _counter(registry, "payonce_server_away", "Failed uses.", "server")
+        self._applications = _counter(
+            registry, "payonce_applications", "Applications answered.", "gateway", "outcome"
+        )
+        self._locks_lost = _counter(
+            registry, "payonce_order_locks_lost", "Order locks that ended too early."
+        )
+        self._lock_wait = Histogram(
+            "payonce_order_lock_wait_seconds",
+            "Time that applications waited for their order's lock.",
+            ["outcome"],
+            buckets=LATENESS_S,
+            registry=registry,
+        )
         self._lateness = Histogram(
             "payonce_poll_lateness_seconds",
             "Time from a poll's due time to its turn.",
@@ -155,6 +168,18 @@ class PrometheusMeter:
     def server_away(self, server: str) -> None:
         """Count a failed use of a server."""
         self._away.labels(server).inc()
+
+    def application_answered(self, gateway: str, outcome: str) -> None:
+        """Count an application by what came of it."""
+        self._applications.labels(gateway, outcome).inc()
+
+    def order_lock_waited(self, outcome: str, seconds: float) -> None:
+        """Observe how long an application waited for its order's lock, and how that went."""
+        self._lock_wait.labels(outcome).observe(max(seconds, 0.0))
+
+    def order_lock_lost(self) -> None:
+        """Count an order lock that ended before its holder was done."""
+        self._locks_lost.inc()
 
 
 class NullMeter(PrometheusMeter):

@@ -12,6 +12,7 @@ from payonce.adapters.metrics import Gauges
 from payonce.adapters.postgres.migrate import check_migrated
 from payonce.adapters.rabbitmq.topology import work_queue_name
 from payonce.adapters.refund_gauges import RefundGauges
+from payonce.bootstrap.applications import key_expiry
 from payonce.bootstrap.checks import queue_depths_of, readiness, refuse_missing_gateways
 from payonce.bootstrap.edge import routes_of
 from payonce.bootstrap.refunds import policy_of, refund_sweep_of
@@ -96,6 +97,7 @@ def workers(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]")
         services.append(Service("inbox-retention", _after(prepared, world.retention().run)))
         services.append(Service("reteller", _after(prepared, world.reteller().run)))
         services.append(Service("refund-sweep", _after(prepared, refund_sweep_of(world).run)))
+        services.append(Service("keys", _after(prepared, key_expiry(world).run)))
         if world.keeps_delays:
             services.append(Service("delays", _after(prepared, world.delay_keeper().run)))
     if roles - {"relay"}:
@@ -130,7 +132,7 @@ def _inbox(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]") 
 
 
 def _broker(world: World) -> Service:
-    return Service("broker", world.broker.run, lambda: world.broker.close(BROKER_WITHIN_S), phase=1)
+    return Service("broker", world.broker.run, lambda: world.broker.close(BROKER_WITHIN_S), phase=2)
 
 
 def _edge(world: World, prepared: "asyncio.Task[None]") -> Service:
@@ -148,7 +150,8 @@ def _edge(world: World, prepared: "asyncio.Task[None]") -> Service:
             group.create_task(_after(prepared, gauges.run)())
             group.create_task(_after(prepared, refunds.run)())
 
-    return Service("edge", serve, edge.drain, phase=2)
+    # Requests in hand may still have something to publish: the broker goes after the edge.
+    return Service("edge", serve, edge.drain, phase=1)
 
 
 def _after(prepared: "asyncio.Task[None]", run: Run) -> Run:

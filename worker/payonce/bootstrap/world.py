@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from typing import Protocol
 
 from payonce.adapters.clock import SystemClock
 from payonce.adapters.intake import take_closes, take_events, take_polls, take_refunds
+from payonce.adapters.memory.lock import MemoryLocks
 from payonce.adapters.metrics import PrometheusMeter
 from payonce.adapters.postgres.database import Database
 from payonce.adapters.postgres.delay_queues import DelayQueues
@@ -23,6 +24,7 @@ from payonce.adapters.postgres.retelling import Retelling
 from payonce.adapters.postgres.watches import Watches
 from payonce.adapters.rabbitmq.broker import RabbitBroker
 from payonce.adapters.redis.cache import RedisCache
+from payonce.adapters.redis.lock import RedisLocks
 from payonce.bootstrap.gateways import guard_gateways
 from payonce.bootstrap.refunds import refunder_of
 from payonce.bootstrap.topology import DelayKeeper, topology_of
@@ -40,6 +42,7 @@ from payonce.inbox import Reception, Retention
 from payonce.ports.bus import EventBus, Receiver, Timer, WorkQueue
 from payonce.ports.cache import Cache
 from payonce.ports.gateway import Gateways
+from payonce.ports.lock import OrderLocks
 from payonce.relay import Relay
 from payonce.reteller import Reteller
 from payonce.settings import SecondPayment, Settings
@@ -101,6 +104,7 @@ class World:
     gateways: Gateways
     keeper: Keeper
     keeps_delays: bool = True
+    locks: OrderLocks = field(default_factory=MemoryLocks)
 
     @cached_property
     def reception(self) -> Reception:
@@ -207,6 +211,8 @@ async def open_world(settings: Settings) -> AsyncIterator[World]:
         stack.push_async_callback(database.close)
         cache = RedisCache(settings.servers.redis_url, meter, longest_wait_ms(settings))
         stack.push_async_callback(cache.close)
+        locks = RedisLocks(settings.servers.redis_url, meter)
+        stack.push_async_callback(locks.close)
         session = await stack.enter_async_context(open_session())
         broker = RabbitBroker(
             settings.servers.amqp_url,
@@ -216,7 +222,7 @@ async def open_world(settings: Settings) -> AsyncIterator[World]:
             on_away=meter.server_away,
         )
         gateways, keeper = guard_gateways(settings.gateways, session, database, clock, meter)
-        yield World(settings, clock, meter, database, broker, cache, gateways, keeper)
+        yield World(settings, clock, meter, database, broker, cache, gateways, keeper, locks=locks)
 
 
 def longest_wait_ms(settings: Settings) -> int:

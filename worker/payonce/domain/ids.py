@@ -31,6 +31,11 @@ def refund_id(payment_id: str, attempt: int = 1) -> str:
     return f"rf-{uuid5(_NAMESPACE, f'refund/{payment_id}/{attempt}')}"
 
 
+def payment_id(about: str) -> str:
+    """Return the id of the payment that comes of one application, the same at every try."""
+    return f"p_{uuid5(_NAMESPACE, f'payment/{about}').hex}"
+
+
 def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -17,12 +17,13 @@ class Outcome(StrEnum):
 
 
 class Source(StrEnum):
-    """Where a report came from."""
+    """Where a report came from; APPLY, the create's own answer, never brings a success."""
 
     POLL = "poll"
     WEBHOOK = "webhook"
     CLOSE = "close"
     SWEEP = "sweep"
+    APPLY = "apply"
 
 
 DEFINITE = frozenset({Outcome.SUCCEEDED, Outcome.FAILED, Outcome.CLOSED})

@@ -38,9 +38,7 @@ class Auth:
             return
         given = bearer_of(request) or request.query.get("token", "")
         if not _same(given, await self.order_token(order_id)):
-            raise Refused(
-                401, "unauthorized", "neither http.api_token nor this order's order_token"
-            )
+            raise not_this_order()
 
     def require_operator(self, request: web.Request) -> str:
         """Return the operator's name, refuse everybody else."""
@@ -58,6 +56,11 @@ class Auth:
         return "ot_" + hmac.new(key, order_id.encode(), hashlib.sha256).hexdigest()
 
 
+def not_this_order() -> Refused:
+    """Return the refusal of whoever may not see an order, whether there is one or not."""
+    return Refused(401, "unauthorized", "neither http.api_token nor this order's order_token")
+
+
 def bearer_of(request: web.Request) -> str:
     """Return the bearer token of a request, empty where there is none."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -65,4 +68,5 @@ def bearer_of(request: web.Request) -> str:
 
 
 def _same(given: str, wanted: str) -> bool:
-    return hmac.compare_digest(given.encode(), wanted.encode())
+    # A header's bytes that are no UTF-8 arrive as surrogates.
+    return hmac.compare_digest(given.encode(errors="surrogateescape"), wanted.encode())

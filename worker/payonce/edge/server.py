@@ -14,7 +14,8 @@ log = structlog.get_logger(__name__)
 
 MAX_BODY_BYTES = 65_536
 CHECK_WITHIN_S = 2.0
-CLOSE_WITHIN_S = 2.0
+CLOSE_WITHIN_S = 15.0
+"""How long requests in hand may take while the server ends; an application asks gateways."""
 
 Check = Callable[[], Awaitable[str | None]]
 
@@ -33,6 +34,7 @@ class Edge:
         self._checks = checks
         self._registry = registry
         self._stop = asyncio.Event()
+        self._ended = asyncio.Event()
         self.app = web.Application(middlewares=[problems], client_max_size=MAX_BODY_BYTES)
         self.app.add_routes(
             [
@@ -57,10 +59,12 @@ class Edge:
             await self._stop.wait()
         finally:
             await runner.cleanup()
+            self._ended.set()
 
     async def drain(self) -> None:
-        """Let `run` end after the requests in hand."""
+        """Take no new requests, let `run` end after those in hand, and return then."""
         self._stop.set()
+        await self._ended.wait()
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})

@@ -17,6 +17,9 @@ log = structlog.get_logger(__name__)
 
 _DELETE_WITHIN_S = 0.02
 
+_WAITS_FOR_A_LISTENER = frozenset({EventType.PAYMENT_SUCCEEDED, EventType.PAYMENT_INITIATED})
+"""A success waits for an order service, an initiated payment for our own queue to be declared."""
+
 
 class Announcer:
     """Publishes events of the outbox and removes those that are told."""
@@ -32,8 +35,8 @@ class Announcer:
     async def announce(self, events: Sequence[Event]) -> int:
         """Publish committed events and return how many are told; never raises Unavailable.
 
-        What is not told stays in the outbox: `payment.succeeded` without a listener, and
-        everything that the broker did not confirm.
+        What is not told stays in the outbox: what waits for a listener, and everything that the
+        broker did not confirm.
         """
         told = await asyncio.gather(*(self._announce_one(event) for event in events))
         return sum(told)
@@ -52,8 +55,8 @@ class Announcer:
         try:
             await self._bus.publish(event)
         except Unroutable:
-            # Nobody listens: a success waits for its listener, any other event is dropped.
-            return event.type is not EventType.PAYMENT_SUCCEEDED
+            # Nobody listens: what may not be missed waits, any other event is dropped.
+            return event.type not in _WAITS_FOR_A_LISTENER
         age_s = (self._clock.now() - event.occurred_at).total_seconds()
         self._meter.event_published(event.type, age_s)
         return True

@@ -97,9 +97,9 @@ class Settler:
         return [(one, _siblings_of(one, siblings)) if one else None for one in judged]
 
     async def _remember(self, effects: Effects) -> None:
-        payment = effects.payment
+        payment, order = effects.payment, effects.order
         await self._cache.remember_succeeded(
-            payment.payment_id, payment.order_id, effects.order.version
+            payment.payment_id, order.order_id, order.version, order.settled_by
         )
 
     async def _tell(self, effects: Effects) -> None:

@@ -23,6 +23,15 @@ class Cache(Protocol):
         """Remember that the poll after this one is scheduled."""
         ...
 
-    async def remember_succeeded(self, payment_id: str, order_id: str, version: int) -> None:
-        """Remember a committed success; a lower order version never replaces a higher."""
+    async def remember_succeeded(
+        self, payment_id: str, order_id: str, version: int, paid_by: str | None
+    ) -> None:
+        """Remember a committed success, and the payment that its order is paid by.
+
+        A lower order version never replaces a higher.
+        """
+        ...
+
+    async def paid_by(self, order_id: str) -> str | None:
+        """Return the payment that an order is known to be paid by: paid is a last word."""
         ...

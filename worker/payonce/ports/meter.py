@@ -77,3 +77,15 @@ class Meter(GatewayMeter, Protocol):
     def server_away(self, server: str) -> None:
         """Count a failed use of a server."""
         ...
+
+    def application_answered(self, gateway: str, outcome: str) -> None:
+        """Count an application by what came of it."""
+        ...
+
+    def order_lock_waited(self, outcome: str, seconds: float) -> None:
+        """Observe how long an application waited for its order's lock, and how that went."""
+        ...
+
+    def order_lock_lost(self) -> None:
+        """Count an order lock that ended before its holder was done."""
+        ...

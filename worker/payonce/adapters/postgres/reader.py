@@ -41,7 +41,7 @@ class Reader:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def order(self, order_id: str) -> View | None:
+    async def order(self, order_id: str, *, timeline: bool = True) -> View | None:
         """Return an order with its payments, refunds and timeline, all of one moment."""
 
         async def work(connection: Connection) -> View | None:
@@ -50,12 +50,14 @@ class Reader:
                 return None
             payments = await connection.fetch(SQL["payments_of_order"], order_id, MAX_LIST)
             refunds = await connection.fetch(SQL["refunds_of_order"], order_id, MAX_LIST)
-            timeline = await connection.fetch(SQL["timeline_of_order"], order_id, MAX_LIST)
-            return order_view(orders[0]) | {
+            view = order_view(orders[0]) | {
                 "payments": [payment_view(row) for row in payments],
                 "refunds": [refund_view(row) for row in refunds],
-                "timeline": [timeline_view(row) for row in timeline],
             }
+            if timeline:
+                lines = await connection.fetch(SQL["timeline_of_order"], order_id, MAX_LIST)
+                view["timeline"] = [timeline_view(row) for row in lines]
+            return view
 
         return await self._database.transact(work, snapshot=True)
 

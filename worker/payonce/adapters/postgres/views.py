@@ -19,6 +19,11 @@ _PAYMENT = (
     "duplicate",
     "unresolved",
     "mismatched",
+    "closing",
+    "captured_amount",
+    "captured_currency",
+    "reversed_amount",
+    "resolved_as",
     "initiated_at",
     "expires_at",
     "paid_at",
@@ -89,8 +94,10 @@ def order_view(row: Record) -> dict[str, Any]:
 
 
 def payment_view(row: Record) -> dict[str, Any]:
-    """Return a payment."""
-    return _pick(row, _PAYMENT)
+    """Return a payment; `qr` and `pay_url` are there while it may be paid by them."""
+    is_offered = row["status"] == "PENDING" and row["closing"] is None and row["mismatched"] is None
+    links = ("qr", "pay_url") if is_offered else ()
+    return _pick(row, _PAYMENT) | {name: row[name] for name in links if row[name] is not None}
 
 
 def refund_view(row: Record) -> dict[str, Any]:

@@ -1,0 +1,190 @@
+"""Redis as a lock and a memory aid: what it says when it is there, and that it is never needed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from redis import asyncio as aioredis
+
+from payonce.adapters.memory.cache import MemoryCache
+from payonce.adapters.memory.lock import MemoryLocks
+from payonce.adapters.redis.cache import RedisCache
+from payonce.adapters.redis.link import SOCKET_TIMEOUT_S
+from payonce.adapters.redis.lock import RedisLocks, lock_key
+from payonce.ports.cache import Cache
+from payonce.ports.lock import LockOutcome, OrderLocks
+from tests.handlers.fakes import FakeMeter
+from tests.support.ports import free_port
+from tests.support.servers import Servers
+from tests.support.waiting import eventually
+
+NOBODY_S = 0.0
+
+
+@pytest.fixture
+async def client(redis_url: str) -> AsyncIterator["aioredis.Redis"]:
+    """A client of the test's own."""
+    async with aioredis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+async def redis_locks(redis_url: str) -> AsyncIterator[RedisLocks]:
+    """Locks on a real Redis."""
+    locks = RedisLocks(redis_url, FakeMeter())
+    yield locks
+    await locks.close()
+
+
+@pytest.fixture(params=["memory", "redis"])
+def locks(request: pytest.FixtureRequest) -> OrderLocks:
+    """Each kind of locks in turn."""
+    if request.param == "memory":
+        return MemoryLocks()
+    found: RedisLocks = request.getfixturevalue("redis_locks")
+    return found
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def cache(request: pytest.FixtureRequest) -> AsyncIterator[Cache]:
+    """Each kind of cache in turn."""
+    if request.param == "memory":
+        yield MemoryCache()
+        return
+    cache = RedisCache(request.getfixturevalue("redis_url"), FakeMeter(), 3_000)
+    yield cache
+    await cache.close()
+
+
+async def test_one_holds_the_lock_of_an_order(locks: OrderLocks) -> None:
+    """Another is not let in before it is given back; another order is nobody's business."""
+    first = await locks.take("o1", 5, NOBODY_S)
+    second = await locks.take("o1", 5, NOBODY_S)
+    other = await locks.take("o2", 5, NOBODY_S)
+    assert [LockOutcome.TAKEN, LockOutcome.GIVEN_UP, LockOutcome.TAKEN] == [
+        one.outcome for one in (first, second, other)
+    ]
+    assert await second.release()
+    assert LockOutcome.GIVEN_UP is (await locks.take("o1", 5, NOBODY_S)).outcome
+    assert await first.release()
+    assert LockOutcome.TAKEN is (await locks.take("o1", 5, NOBODY_S)).outcome
+
+
+async def test_who_waits_is_let_in_when_the_holder_goes(locks: OrderLocks) -> None:
+    """Within the time that it was told to wait."""
+    first = await locks.take("o1", 5, NOBODY_S)
+    waiting = asyncio.create_task(locks.take("o1", 5, 5.0))
+    await asyncio.wait([waiting], timeout=0.05)
+    assert not waiting.done()
+    await first.release()
+    assert LockOutcome.WAITED is (await waiting).outcome
+
+
+async def test_of_many_one_at_a_time_is_let_in(locks: OrderLocks) -> None:
+    """Ten want it at once; who goes on without, because Redis is slow, has not been let in."""
+    inside, most = 0, 0
+
+    async def work() -> None:
+        nonlocal inside, most
+        lock = await locks.take("o1", 10, 10)
+        is_let_in = lock.outcome in {LockOutcome.TAKEN, LockOutcome.WAITED}
+        inside += is_let_in
+        most = max(most, inside)
+        await asyncio.sleep(0)
+        inside -= is_let_in
+        assert await lock.release()
+
+    await (await locks.take("o1", 10, 10)).release()
+    await asyncio.gather(*(work() for _ in range(10)))
+    assert 1 == most
+
+
+async def test_a_lock_ends_by_itself_and_its_holder_hears_of_it(
+    redis_locks: RedisLocks, client: "aioredis.Redis"
+) -> None:
+    """Whoever comes next is not disturbed by the late release."""
+    slow = await redis_locks.take("o1", 0.05, NOBODY_S)
+    following = await redis_locks.take("o1", 5, 2.0)
+    assert LockOutcome.WAITED is following.outcome
+    assert not await slow.release()
+    assert 1 == await client.exists(lock_key("o1"))
+    assert await following.release()
+    assert 0 == await client.exists(lock_key("o1"))
+
+
+async def test_a_lock_says_when_it_ends(redis_locks: RedisLocks, client: "aioredis.Redis") -> None:
+    """A holder that dies holds up nobody for longer."""
+    await redis_locks.take("o1", 5, NOBODY_S)
+    assert 4_000 < await client.pttl(lock_key("o1")) <= 5_000
+
+
+async def test_without_redis_everybody_goes_on() -> None:
+    """At once, and it is counted."""
+    meter = FakeMeter()
+    url = f"redis://127.0.0.1:{free_port()}/0"
+    locks, cache = RedisLocks(url, meter), RedisCache(url, meter, 3_000)
+    for _ in range(3):
+        lock = await locks.take("o1", 5, 30.0)
+        assert LockOutcome.AWAY is lock.outcome
+        assert await lock.release()
+    await cache.remember_succeeded("p1", "o1", 1, "p1")
+    assert await cache.paid_by("o1") is None
+    assert ("redis",) in meter.of("server_away")
+    await locks.close()
+    await cache.close()
+
+
+async def test_a_frozen_redis_holds_up_nobody_for_long(servers: Servers, redis_url: str) -> None:
+    """An answer that does not come is not waited for; nor is the lock it may have given kept."""
+    locks = RedisLocks(redis_url, FakeMeter())
+    await (await locks.take("o1", 30, NOBODY_S)).release()
+    servers.redis.pause()
+    try:
+        async with asyncio.timeout(SOCKET_TIMEOUT_S * 4):
+            lock = await locks.take("o1", 30, 30.0)
+            assert LockOutcome.AWAY is lock.outcome
+    finally:
+        servers.redis.resume()
+    assert await lock.release()
+    another = RedisLocks(redis_url, FakeMeter())
+    await eventually(lambda: _is_free(another), 10)
+    await locks.close()
+    await another.close()
+
+
+async def _is_free(locks: RedisLocks) -> bool:
+    lock = await locks.take("o1", 1, NOBODY_S)
+    await lock.release()
+    return lock.outcome is LockOutcome.TAKEN
+
+
+async def test_a_success_is_remembered_by_payment_and_by_order(cache: Cache) -> None:
+    """A duplicate is its own success; its order is paid by the winner."""
+    await cache.remember_succeeded("p1", "o1", 3, "p1")
+    await cache.remember_succeeded("p2", "o1", 4, "p1")
+    await cache.remember_succeeded("p3", "o2", 1, None)
+    assert [True, True, True, False] == [
+        (await cache.seen(one, 0, 0)).succeeded for one in ("p1", "p2", "p3", "p4")
+    ]
+    assert ["p1", None, None] == [await cache.paid_by(one) for one in ("o1", "o2", "o3")]
+
+
+async def test_a_lower_version_never_replaces_a_higher(cache: Cache) -> None:
+    """Whatever the order in which they come, also past ten."""
+    await cache.remember_succeeded("p1", "o1", 10, "later")
+    await cache.remember_succeeded("p1", "o1", 9, "earlier")
+    assert "later" == await cache.paid_by("o1")
+    await cache.remember_succeeded("p1", "o1", 11, "latest")
+    assert "latest" == await cache.paid_by("o1")
+
+
+async def test_a_success_costs_one_call(redis_url: str, client: "aioredis.Redis") -> None:
+    """Payment and order in one script, and many successes in one round trip."""
+    cache = RedisCache(redis_url, FakeMeter(), 3_000)
+    await cache.paid_by("warm")
+    await client.config_resetstat()
+    together = (cache.remember_succeeded(f"p{n}", f"o{n}", 1, f"p{n}") for n in range(50))
+    await asyncio.gather(*together)
+    stats = await client.info("commandstats")
+    assert 50 == stats["cmdstat_eval"]["calls"]
+    await cache.close()

@@ -1,0 +1,75 @@
+"""What was answered to requests with an Idempotency-Key."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from asyncpg import Record
+
+from payonce.adapters.postgres.database import Connection, Database
+from payonce.adapters.postgres.failures import SERVER
+from payonce.adapters.postgres.queries import load
+from payonce.adapters.postgres.rows import from_json, to_json
+from payonce.domain.errors import Unavailable
+from payonce.ports.applications import (
+    KEPT_FOR,
+    KeyAnswered,
+    KeyFound,
+    KeyInHand,
+    KeyReused,
+    KeyTaken,
+)
+
+SQL = load("keys")
+
+TAKE_ATTEMPTS = 5
+
+
+class Keys:
+    """`payonce.ports.applications.Keys` on PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def take(
+        self, key: str, request_hash: bytes, now: datetime, leased_until: datetime
+    ) -> KeyFound:
+        """Take a key; say whose it is where that cannot be."""
+
+        async def work(connection: Connection) -> KeyFound | None:
+            values = (key, request_hash, now, leased_until, now - KEPT_FOR)
+            since = await connection.fetchval(SQL["take"], *values)
+            if since is not None:
+                return KeyTaken(since)
+            row = await connection.fetchrow(SQL["look"], key)
+            return None if row is None else _found(row, request_hash)
+
+        for _ in range(TAKE_ATTEMPTS):
+            found = await self._database.transact(work)
+            if found is not None:
+                return found
+        raise Unavailable(SERVER, "an idempotency key comes and goes")
+
+    async def answer(self, key: str, since: datetime, status: int, body: Mapping[str, Any]) -> None:
+        """Remember the answer."""
+        await self._database.fetch(SQL["answer"], key, since, status, to_json(body))
+
+    async def release(self, key: str, since: datetime) -> None:
+        """Let the next repeat go on at once."""
+        await self._database.fetch(SQL["release"], key, since)
+
+    async def forget(self, key: str, since: datetime) -> None:
+        """Forget a request that nothing came of."""
+        await self._database.fetch(SQL["forget"], key, since)
+
+    async def expire(self, now: datetime, limit: int) -> int:
+        """Delete what is older than 24 hours."""
+        return len(await self._database.fetch(SQL["expire"], now - KEPT_FOR, limit))
+
+
+def _found(row: Record, request_hash: bytes) -> KeyFound:
+    if bytes(row["request_hash"]) != request_hash:
+        return KeyReused()
+    if row["status"] is None:
+        return KeyInHand()
+    return KeyAnswered(row["status"], from_json(row["answer"]))

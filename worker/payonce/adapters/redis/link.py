@@ -1,0 +1,84 @@
+"""A way to Redis that is never in the way: bounded in time, left alone while it fails."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+from redis import asyncio as aioredis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from payonce.adapters.backoff import Backoff
+from payonce.domain.errors import Unavailable
+from payonce.ports.meter import Meter
+
+log = structlog.get_logger(__name__)
+
+SERVER = "redis"
+SOCKET_TIMEOUT_S = 0.4
+PAUSE_LEAST_S, PAUSE_MOST_S = 1.0, 5.0
+
+Answer = TypeVar("Answer")
+
+
+class RedisLink:
+    """One client. A Redis that fails is left alone for 1 s, then up to 5 s.
+
+    Nothing is repeated: a repeated SET NX whose answer was lost would say that somebody else holds
+    the key.
+    """
+
+    def __init__(self, url: str, meter: Meter, clock: Callable[[], float] = time.monotonic) -> None:
+        self.client = aioredis.Redis.from_url(
+            url,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=SOCKET_TIMEOUT_S,
+            socket_connect_timeout=SOCKET_TIMEOUT_S,
+            health_check_interval=0,
+        )
+        self._meter = meter
+        self._clock = clock
+        self._backoff = Backoff(PAUSE_LEAST_S, PAUSE_MOST_S)
+        self._away_until = 0.0
+        self._lost = False
+
+    def is_away(self) -> bool:
+        """Say whether Redis is being left alone."""
+        return self._clock() < self._away_until
+
+    async def use(self, work: Callable[[], Awaitable[Answer]]) -> Answer | None:
+        """Return what Redis answers; None, and a pause, where it does not."""
+        try:
+            answer = await work()
+        except (TimeoutError, RedisError, OSError) as error:
+            self._on_failure(error)
+            return None
+        if self._lost:
+            self._lost = False
+            self._backoff.reset()
+            log.info("redis.restored")
+        return answer
+
+    async def ping(self) -> None:
+        """Ask Redis whether it answers. Raises Unavailable."""
+        try:
+            await self.client.ping()
+        except (TimeoutError, RedisError, OSError) as error:
+            raise Unavailable(SERVER, _describe(error)) from None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.client.aclose()
+
+    def _on_failure(self, error: Exception) -> None:
+        self._meter.server_away(SERVER)
+        self._away_until = self._clock() + self._backoff.next_s()
+        if not self._lost:
+            self._lost = True
+            log.warning("redis.lost", reason=_describe(error))
+
+
+def _describe(error: BaseException) -> str:
+    return f"{type(error).__name__} {error}"[:200].strip()
