@@ -10,7 +10,7 @@ from payonce.adapters.memory.cache import MemoryCache
 from payonce.adapters.memory.lock import MemoryLocks
 from payonce.adapters.redis.cache import RedisCache
 from payonce.adapters.redis.link import SOCKET_TIMEOUT_S
-from payonce.adapters.redis.lock import RedisLocks, lock_key
+from payonce.adapters.redis.lock import RedisLocks
 from payonce.ports.cache import Cache
 from payonce.ports.lock import LockOutcome, OrderLocks
 from tests.handlers.fakes import FakeMeter
@@ -107,15 +107,15 @@ async def test_a_lock_ends_by_itself_and_its_holder_hears_of_it(
     following = await redis_locks.take("o1", 5, 2.0)
     assert LockOutcome.WAITED is following.outcome
     assert not await slow.release()
-    assert 1 == await client.exists(lock_key("o1"))
+    assert 1 == await client.exists("payonce:lock:o1")
     assert await following.release()
-    assert 0 == await client.exists(lock_key("o1"))
+    assert 0 == await client.exists("payonce:lock:o1")
 
 
 async def test_a_lock_says_when_it_ends(redis_locks: RedisLocks, client: "aioredis.Redis") -> None:
     """A holder that dies holds up nobody for longer."""
     await redis_locks.take("o1", 5, NOBODY_S)
-    assert 4_000 < await client.pttl(lock_key("o1")) <= 5_000
+    assert 4_000 < await client.pttl("payonce:lock:o1") <= 5_000
 
 
 async def test_without_redis_everybody_goes_on() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from payonce.adapters.metrics import Gauges
+from payonce.adapters.postgres.installation import Installation
 from payonce.adapters.postgres.migrate import check_migrated
 from payonce.adapters.rabbitmq.topology import work_queue_name
 from payonce.adapters.refund_gauges import RefundGauges
@@ -58,6 +59,9 @@ async def prepare(world: World) -> None:
         try:
             await _check_migrated(world)
             await refuse_missing_gateways(world.reader(), world.gateways)
+            installation = await Installation(world.database).name()
+            for one in world.belongings:
+                one.belong_to(installation)
             # No gateway is asked before this process knows which ones are paused.
             await world.keeper.run_once()
             # What start-up made lives as long as the process: the collector need not look at it.

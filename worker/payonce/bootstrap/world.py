@@ -91,6 +91,14 @@ class Broker(Protocol):
         ...
 
 
+class Belonging(Protocol):
+    """What may outlive the database that it served, and so must know which one that is."""
+
+    def belong_to(self, installation: str) -> None:
+        """Keep apart from all other installations."""
+        ...
+
+
 @dataclass(frozen=True)
 class World:
     """The adapters of one process."""
@@ -104,6 +112,7 @@ class World:
     gateways: Gateways
     keeper: Keeper
     keeps_delays: bool = True
+    belongings: tuple[Belonging, ...] = ()
     locks: OrderLocks = field(default_factory=MemoryLocks)
 
     @cached_property
@@ -114,7 +123,7 @@ class World:
         callback = Callback(
             inbox,
             Watches(self.database),
-            Settler(Ledger(self.database), self.announcer(), timer, self.cache, clock, meter),
+            Settler(self.ledger(), self.announcer(), timer, self.cache, clock, meter),
             timer,
             self.cache,
             self.gateways,
@@ -222,7 +231,18 @@ async def open_world(settings: Settings) -> AsyncIterator[World]:
             on_away=meter.server_away,
         )
         gateways, keeper = guard_gateways(settings.gateways, session, database, clock, meter)
-        yield World(settings, clock, meter, database, broker, cache, gateways, keeper, locks=locks)
+        yield World(
+            settings,
+            clock,
+            meter,
+            database,
+            broker,
+            cache,
+            gateways,
+            keeper,
+            locks=locks,
+            belongings=(cache, locks),
+        )
 
 
 def longest_wait_ms(settings: Settings) -> int:

@@ -174,6 +174,9 @@ def _payment_event(
     elif verdict is Verdict.UNRESOLVED or verdict is Verdict.MISMATCHED:
         data["last_answer"] = report.outcome
     about = payment.order_id if verdict is Verdict.SETTLED else payment.payment_id
+    if facts.payment.reversed_amount:
+        # What was given back has grown: that is news, under an id of its own.
+        about = f"{payment.payment_id}/{report.refunded}"
     return make_event(
         _EVENT_OF[verdict], about, payment.order_id, occasion.now, data, payment.traceparent
     )

@@ -95,7 +95,7 @@ def _is_final(problem: _Problem) -> bool:
         case GatewayRefused():
             return True
         case GatewayRetryable():
-            return problem.problem == PAUSED
+            return problem.problem.partition(" ")[0] == PAUSED
         case GatewayAmbiguous():
             return False
 

@@ -77,7 +77,8 @@ class Poll:
     async def _why_done(self, message: PollDue) -> str:
         """Return why this poll needs no answer; empty: it does."""
         seen = await self._cache.seen(message.payment_id, message.epoch, message.step)
-        if seen.succeeded:
+        if seen.succeeded and not message.epoch:
+            # A revived watch is asked of Postgres: a Redis of another past must not end it.
             return "succeeded"
         if seen.step_done and message.mode is Mode.WATCH:
             return "step-done"

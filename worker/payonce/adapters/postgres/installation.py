@@ -1,5 +1,7 @@
 """What is true of this installation alone."""
 
+import hashlib
+
 from payonce.adapters.postgres.database import Database
 from payonce.adapters.postgres.queries import load
 
@@ -19,3 +21,7 @@ class Installation:
             rows = await self._database.fetch(SQL["token_key"])
             self._token_key = bytes(rows[0]["token_key"])
         return self._token_key
+
+    async def name(self) -> str:
+        """Return a short name that no other database has. Raises Unavailable."""
+        return hashlib.sha256(b"name" + await self.token_key()).hexdigest()[:12]

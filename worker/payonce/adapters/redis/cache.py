@@ -57,12 +57,13 @@ class RedisCache:
         """Return what is remembered of this poll."""
         if self._link.is_away():
             return Seen()
-        return await self._lookups.submit((step_key(payment_id, epoch, step), key_of(payment_id)))
+        step_key = self._link.key("step", payment_id, epoch, step)
+        return await self._lookups.submit((step_key, self._link.key("succeeded", payment_id)))
 
     async def mark_step(self, payment_id: str, epoch: int, step: int) -> None:
         """Remember that the poll after this one is scheduled."""
         if not self._link.is_away():
-            await self._marks.submit(step_key(payment_id, epoch, step))
+            await self._marks.submit(self._link.key("step", payment_id, epoch, step))
 
     async def remember_succeeded(
         self, payment_id: str, order_id: str, version: int, paid_by: str | None
@@ -75,8 +76,12 @@ class RedisCache:
         """Return the payment that an order is known to be paid by."""
         if self._link.is_away():
             return None
-        found = await self._link.use(lambda: self._client.get(order_key(order_id)))
+        found = await self._link.use(lambda: self._client.get(self._link.key("paid", order_id)))
         return found.decode().partition(" ")[2] or None if isinstance(found, bytes) else None
+
+    def belong_to(self, installation: str) -> None:
+        """Keep to the keys of one installation."""
+        self._link.belong_to(installation)
 
     async def ping(self) -> None:
         """Ask Redis whether it answers. Raises Unavailable."""
@@ -105,23 +110,10 @@ class RedisCache:
     async def _remember(self, successes: Sequence[_Success]) -> list[None]:
         pipeline = self._client.pipeline(transaction=False)
         for one in successes:
-            keys = [key_of(one.payment_id), *([order_key(one.order_id)] if one.paid_by else [])]
+            keys = [self._link.key("succeeded", one.payment_id)]
+            if one.paid_by:
+                keys.append(self._link.key("paid", one.order_id))
             values = (one.version, SUCCEEDED_TTL_S, one.paid_by or "")
             pipeline.eval(_RAISE_VERSION, len(keys), *keys, *values)
         await self._link.use(pipeline.execute)
         return [None] * len(successes)
-
-
-def step_key(payment_id: str, epoch: int, step: int) -> str:
-    """Return the key of a step that was done."""
-    return f"payonce:step:{payment_id}:{epoch}:{step}"
-
-
-def key_of(payment_id: str) -> str:
-    """Return the key of a payment that succeeded; its value is the order's version."""
-    return f"payonce:succeeded:{payment_id}"
-
-
-def order_key(order_id: str) -> str:
-    """Return the key of a paid order; its value is the order's version and the winner."""
-    return f"payonce:paid:{order_id}"

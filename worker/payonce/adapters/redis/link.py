@@ -43,6 +43,15 @@ class RedisLink:
         self._backoff = Backoff(PAUSE_LEAST_S, PAUSE_MOST_S)
         self._away_until = 0.0
         self._lost = False
+        self._prefix = "payonce"
+
+    def belong_to(self, installation: str) -> None:
+        """Keep to the keys of one installation: a Redis may outlive the database it served."""
+        self._prefix = f"payonce:{installation}"
+
+    def key(self, kind: str, *parts: object) -> str:
+        """Return the key of a thing of this kind."""
+        return ":".join((self._prefix, kind, *map(str, parts)))
 
     def is_away(self) -> bool:
         """Say whether Redis is being left alone."""

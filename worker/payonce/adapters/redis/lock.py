@@ -57,7 +57,7 @@ class RedisLocks:
 
     async def take(self, order_id: str, hold_s: float, wait_s: float) -> OrderLock:
         """Wait up to `wait_s` for the holder; the lock ends by itself after `hold_s`."""
-        key, until = lock_key(order_id), self._clock() + wait_s
+        key, until = self._link.key("lock", order_id), self._clock() + wait_s
         pause_s, outcome = _FIRST_PAUSE_S, LockOutcome.TAKEN
         while not self._link.is_away():
             # A token of its own each time: an earlier try whose answer was lost is not ours.
@@ -74,6 +74,10 @@ class RedisLocks:
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
         return NoLock()
 
+    def belong_to(self, installation: str) -> None:
+        """Keep to the keys of one installation."""
+        self._link.belong_to(installation)
+
     async def close(self) -> None:
         """Close the connections."""
         await self._link.close()
@@ -86,8 +90,3 @@ class RedisLocks:
             return await self._link.client.set(key, token, nx=True, px=hold_ms) is not None
 
         return await self._link.use(once)
-
-
-def lock_key(order_id: str) -> str:
-    """Return the key of an order's lock."""
-    return f"payonce:lock:{order_id}"
