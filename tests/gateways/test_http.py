@@ -394,21 +394,3 @@ async def test_failures_are_measured_in_bounded_words() -> None:
     assert ["2xx", "2xx", "3xx", "4xx", "5xx", "9xx", "no-answer"] == [
         outcome for _, _, outcome in meter.asked
     ]
-
-
-@pytest.mark.parametrize(
-    ("raw", "outcome"),
-    [
-        (answer(b"{}", 429), "busy"),
-        (answer(b"{}", 429, {"Retry-After": "5"}), "busy"),
-        (answer(b"{}", 503, {"Retry-After": "5"}), "busy"),
-        (answer(b"{}", 503), "5xx"),
-        (answer(b"{}", 500, {"Retry-After": "5"}), "5xx"),
-    ],
-)
-async def test_a_busy_gateway_is_told_from_a_failing_one(raw: bytes, outcome: str) -> None:
-    """It did not act, says so, and counts as no failure."""
-    meter = NotingMeter()
-    async with asking(always(raw), meter=meter) as (gateway, _):
-        await gateway.query(CHARGE)
-    assert [("mock", "query", outcome)] == meter.asked
