@@ -6,7 +6,6 @@ from aiohttp import web
 
 from payonce.adapters.postgres.applications import Applications
 from payonce.adapters.postgres.keys import Keys
-from payonce.adapters.postgres.ledger import Ledger
 from payonce.adapters.postgres.watches import Watches
 from payonce.bootstrap.world import World
 from payonce.domain.application import Policy
@@ -16,7 +15,6 @@ from payonce.edge.payments import Payments
 from payonce.handlers.apply import Apply, ApplyRules
 from payonce.handlers.close import Close
 from payonce.handlers.expire import Expire
-from payonce.handlers.settle import Settler
 
 BUDGET_TIMEOUTS = 2
 """How long a gateway is asked for one step of an application, in time-outs of one call."""
@@ -57,14 +55,13 @@ def _policy(world: World) -> Policy:
 
 def _apply(world: World, rules: ApplyRules) -> Apply:
     database, timer, clock, meter = world.database, world.broker.timer, world.clock, world.meter
-    announcer = world.announcer()
-    settler = Settler(Ledger(database), announcer, timer, world.cache, clock, meter)
+    settler = world.settler()
     close = Close(settler, Watches(database), timer, world.gateways, clock)
     return Apply(
         Applications(database),
         settler,
         close.handle,
-        announcer,
+        world.announcer(),
         world.locks,
         world.cache,
         world.gateways,

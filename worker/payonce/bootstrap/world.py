@@ -123,7 +123,7 @@ class World:
         callback = Callback(
             inbox,
             Watches(self.database),
-            Settler(self.ledger(), self.announcer(), timer, self.cache, clock, meter),
+            self.settler(),
             timer,
             self.cache,
             self.gateways,
@@ -139,6 +139,17 @@ class World:
     def announcer(self) -> Announcer:
         """Return what publishes committed events."""
         return Announcer(self.broker.events, Outbox(self.database), self.clock, self.meter)
+
+    def settler(self) -> Settler:
+        """Return what settles reports."""
+        return Settler(
+            self.ledger(),
+            self.announcer(),
+            self.broker.timer,
+            self.cache,
+            self.clock,
+            self.meter,
+        )
 
     def relay(self) -> Relay:
         """Return the relay."""
@@ -181,7 +192,7 @@ class World:
     def receivers(self) -> dict[WorkQueue, Receiver]:
         """Return what takes the deliveries of each work queue."""
         timer, clock, meter = self.broker.timer, self.clock, self.meter
-        settler = Settler(self.ledger(), self.announcer(), timer, self.cache, clock, meter)
+        settler = self.settler()
         register = Register(
             Registrar(self.database),
             timer,
