@@ -21,13 +21,16 @@ _COLOURS = {
     "booked": _GREEN,
     "paid": _CYAN,
     "double": _YELLOW,
+    "held": _YELLOW,
+    "returned": _GREEN,
     "failed": _RED,
     "closed": _RED,
     "odd": _YELLOW,
 }
 _LEGEND = (
     "3s 10s 30s: the wait it is in · paid: settled and told · booked: acknowledged by the order",
-    "service · double: paid twice, its refund is held · odd: another amount than asked, a person's",
+    "service · double: paid twice · returned: its money went back · held: waits for a person ·",
+    "odd: another amount than asked, a person's",
 )
 _CLEAR = "\x1b[H\x1b[2J"
 PLAIN_EVERY_S = 5.0
@@ -54,7 +57,7 @@ class Board:
         for story in STORIES:
             mine = [plan for plan in plans if plan.story is story]
             cells = "  ".join(_order_cell(plan, orders, queries) for plan in mine)
-            lines.append(f"{story.name:<28}{cells}")
+            lines.append(f"{story.name:<32}{cells}")
         legend = [f"{_DIM}{line}{_OFF}" for line in _LEGEND]
         print("\n".join([*lines, "", *legend, "", *self._notes]), flush=True)
 
@@ -94,9 +97,15 @@ def _word(order: Mapping[str, Any] | None, payment: Mapping[str, Any] | None, as
     if payment["mismatched"] or payment["unresolved"]:
         return "odd"
     if payment["duplicate"]:
-        return "double"
+        return _refund_word(order, payment)
     if payment["status"] == "SUCCEEDED":
         return "booked" if order["acknowledged"] else "paid"
     if payment["status"] in {"FAILED", "CLOSED"}:
         return str(payment["status"]).lower()
     return RUNGS[min(asked, len(RUNGS) - 1)]
+
+
+def _refund_word(order: Mapping[str, Any], payment: Mapping[str, Any]) -> str:
+    words = {"HELD": "held", "SUCCEEDED": "returned"}
+    mine = [one for one in order["refunds"] if one["payment_id"] == payment["payment_id"]]
+    return words.get(mine[-1]["status"], "double") if mine else "double"

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from payonce.adapters.logs import configure_logs
 from payonce.cli.demo.board import Board
-from payonce.cli.demo.stories import CURRENCY, GATEWAY, Attempt, Plan, Shop
+from payonce.cli.demo.stories import CURRENCY, Attempt, Plan, Shop
 from payonce.cli.demo.towns import Town, open_embedded_town, open_real_town
 from payonce.cli.demo.verdict import Finding, ShopBook, ending, findings, is_over
 from payonce.daemon import stop_on_signals
@@ -19,6 +19,7 @@ from payonce.domain.times import format_time
 
 LONGEST_S = 90.0
 CRASH_AFTER_S = 18.0
+OPERATOR = "an-operator"
 _LOOK_EVERY_S = 0.5
 _EMBEDDED = (
     "no servers here: PostgreSQL comes from a wheel, the bus and the cache live in this process"
@@ -54,6 +55,7 @@ class Director:
         self._book = book
         self._board = board
         self._orders: Orders = {}
+        self._approved: set[str] = set()
 
     async def play(self, stop: asyncio.Event) -> bool:
         """Open the shop, watch until every story is over, and compare."""
@@ -66,14 +68,31 @@ class Director:
         return not stop.is_set() and await self._compare()
 
     async def _open(self, plan: Plan) -> None:
-        """Start an order's payments, as a shop does: first the charge, then the message."""
-        for attempt, payment_id in zip(plan.story.attempts, plan.payment_ids, strict=True):
-            await self._start(plan, attempt, payment_id)
+        """Start an order's payments, each in its time, as a shop does."""
+        for n, attempt in enumerate(plan.story.attempts):
+            await asyncio.sleep(attempt.starts_after_s)
+            if not (plan.story.by_api and await self._apply(plan, attempt, n)):
+                await self._start(plan, attempt, plan.payment_ids[n])
         if plan.story.cancelled_after_s is not None:
             await asyncio.sleep(plan.story.cancelled_after_s)
             await self._town.send("order.cancelled", {"order_id": plan.order_id})
 
+    async def _apply(self, plan: Plan, attempt: Attempt, n: int) -> bool:
+        """Apply for a payment so often at once; False where there is no edge to apply to."""
+        body = {
+            "order_id": plan.order_id,
+            "gateway": attempt.gateway,
+            "amount": plan.amount,
+            "currency": CURRENCY,
+        }
+        await self._town.mock.plan({plan.order_id: attempt.script})
+        clicks = (self._town.apply(body) for _ in range(attempt.copies))
+        ids = sorted({one["payment_id"] for one in await asyncio.gather(*clicks) if one})
+        plan.payment_ids[n : n + bool(ids)] = ids
+        return bool(ids)
+
     async def _start(self, plan: Plan, attempt: Attempt, payment_id: str) -> None:
+        """Start a payment elsewhere: first its charge, then the message."""
         expires_at = format_time(datetime.now(UTC) + timedelta(seconds=attempt.expires_in_s))
         payment = {
             "payment_id": payment_id,
@@ -83,9 +102,12 @@ class Director:
             "expires_at": expires_at,
         }
         if attempt.script is not None:
-            await self._town.mock.open_charges([{**payment, "script": attempt.script}])
+            charge = {**payment, "script": attempt.script}
+            if attempt.called_back:
+                charge["notify_url"] = self._town.notify_url(attempt.gateway)
+            await self._town.mock.open_charges([charge])
         for _ in range(attempt.copies):
-            await self._town.send("payment.initiated", {**payment, "gateway": GATEWAY})
+            await self._town.send("payment.initiated", {**payment, "gateway": attempt.gateway})
 
     async def _crash_later(self) -> None:
         await asyncio.sleep(CRASH_AFTER_S)
@@ -99,10 +121,29 @@ class Director:
             for plan in self._shop.plans:
                 if not is_over(plan, self._orders.get(plan.order_id)):
                     self._orders[plan.order_id] = await self._town.order(plan.order_id)
+            await self._decide()
             self._board.show(self._shop.plans, self._orders, await self._queries())
             if all(is_over(plan, self._orders[plan.order_id]) for plan in self._shop.plans):
                 return
             await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _decide(self) -> None:
+        """Look at refunds that wait for a person, as an operator does, and approve them."""
+        views = [one for one in self._orders.values() if one]
+        held = {
+            refund["refund_id"]: refund
+            for one in views
+            for refund in one["refunds"]
+            if refund["status"] == "HELD"
+        }
+        for refund_id, refund in held.items():
+            if refund_id not in self._approved:
+                self._approved.add(refund_id)
+                self._board.note(
+                    f"{refund['amount']} {refund['currency']} of {refund['order_id']} are held by "
+                    f"the rule {refund['rule']}; {OPERATOR} approves"
+                )
+                await self._town.approve(refund_id, OPERATOR)
 
     async def _queries(self) -> Mapping[str, int]:
         books = await self._town.mock.books()

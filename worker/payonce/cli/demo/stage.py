@@ -73,6 +73,10 @@ class Mock:
         """Open charges with their scripts, as a shop does that speaks to the gateway itself."""
         await self._call("POST", "/control/charges", list(charges))
 
+    async def plan(self, scripts: Mapping[str, Any]) -> None:
+        """Plan the scripts of charges that are still to come, by payment or by order."""
+        await self._call("POST", "/control/scripts", dict(scripts))
+
     async def books(self) -> dict[str, Any]:
         """Return the balance and one row a charge."""
         found: dict[str, Any] = await self._call("GET", "/control/books")

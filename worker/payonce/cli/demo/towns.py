@@ -1,6 +1,7 @@
 """Where the demo takes place: on real servers with real processes, or all in this one."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,15 +10,24 @@ from typing import Any, Protocol
 import aiohttp
 
 from payonce.adapters.codec import decode_object
-from payonce.bootstrap import migrate, open_parked, open_publisher, open_reader
+from payonce.bootstrap import (
+    migrate,
+    open_parked,
+    open_publisher,
+    open_reader,
+    open_refund_desk,
+)
 from payonce.bootstrap.embedded import Embedded, open_embedded
+from payonce.bootstrap.refunds import refund_desk_of
 from payonce.cli.demo.stage import Mock, free_port, mock_program, wait_ready, worker_program
+from payonce.cli.demo.stories import GATEWAY, SLIP
 from payonce.domain.errors import Unavailable
 from payonce.kit import OrderConsumer, OrderPaid
 from payonce.ports.bus import DONE, Delivery, Fate
 from payonce.settings import load_settings
 
 SERVICE = "demo-shop"
+API_TOKEN = "demo"  # noqa: S105 - a demo's
 
 Book = Callable[[str, str, str], Awaitable[bool]]
 """Called with order, payment and event id; False: come again."""
@@ -45,6 +55,18 @@ class Town(Protocol):
         """Kill the worker and start it again; return what was done, empty where it cannot be."""
         ...
 
+    async def apply(self, body: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Apply for a payment over HTTP; None where there is no edge."""
+        ...
+
+    def notify_url(self, gateway: str) -> str | None:
+        """Return where a gateway calls back; None where there is no edge."""
+        ...
+
+    async def approve(self, refund_id: str, by: str) -> None:
+        """Approve a held refund, as an operator does."""
+        ...
+
 
 class RealTown:
     """RabbitMQ, PostgreSQL and Redis; the gateway and the worker are processes."""
@@ -56,10 +78,11 @@ class RealTown:
         gateway_url = f"http://127.0.0.1:{self._gateway_port}"
         self._env = {
             **os.environ,
-            "PAYONCE_GATEWAYS__MOCK__BASE_URL": gateway_url,
-            "PAYONCE_GATEWAYS__MOCK__TIMEOUT_S": "3",
+            **_gateways(gateway_url),
             "PAYONCE_HTTP__HOST": "127.0.0.1",
             "PAYONCE_HTTP__PORT": str(self._http_port),
+            "PAYONCE_HTTP__PUBLIC_URL": f"http://127.0.0.1:{self._http_port}",
+            "PAYONCE_HTTP__API_TOKEN": API_TOKEN,
             "PAYONCE_LOG_FORMAT": "json",
         }
         self._settings = load_settings(self._env)
@@ -104,6 +127,24 @@ class RealTown:
         await self._wait_for_worker()
         return "the worker was killed (SIGKILL) and started again"
 
+    async def apply(self, body: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Apply for a payment over HTTP."""
+        headers = {"Authorization": f"Bearer {API_TOKEN}"}
+        url = f"http://127.0.0.1:{self._http_port}/v1/payments"
+        async with self._session.post(url, json=body, headers=headers) as answer:
+            answer.raise_for_status()
+            payment: dict[str, Any] = await answer.json()
+            return payment
+
+    def notify_url(self, gateway: str) -> str | None:
+        """Return where a gateway calls back."""
+        return f"http://127.0.0.1:{self._http_port}/v1/webhooks/{gateway}"
+
+    async def approve(self, refund_id: str, by: str) -> None:
+        """Approve a held refund, as an operator does."""
+        async with open_refund_desk(self._settings) as desk:
+            await desk.approve(refund_id, by)
+
     async def _wait_for_worker(self) -> None:
         url = f"http://127.0.0.1:{self._http_port}/readyz"
         await wait_ready(self._session, url, self._worker)
@@ -135,6 +176,37 @@ class EmbeddedTown:
         """Do nothing: the worker is this process."""
         return ""
 
+    async def apply(self, body: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return None: there is no edge."""
+        del body  # nobody takes it
+        return None
+
+    def notify_url(self, gateway: str) -> str | None:
+        """Return None: there is no edge."""
+        del gateway  # nobody is called back
+        return None
+
+    async def approve(self, refund_id: str, by: str) -> None:
+        """Approve a held refund, as an operator does."""
+        await refund_desk_of(self._embedded.world).approve(refund_id, by)
+
+
+def _gateways(url: str) -> dict[str, str]:
+    """Return the configuration of both gateways: one program plays them."""
+    secret = load_settings(os.environ).gateways[GATEWAY].secrets[0].reveal()
+    slip = {
+        "kind": "http",
+        "base_url": url,
+        "secret": secret,
+        "timeout_s": 3,
+        "can_close": False,
+    }
+    return {
+        "PAYONCE_GATEWAYS__MOCK__BASE_URL": url,
+        "PAYONCE_GATEWAYS__MOCK__TIMEOUT_S": "3",
+        f"PAYONCE_GATEWAYS__{SLIP.upper()}": json.dumps(slip),
+    }
+
 
 @asynccontextmanager
 async def open_real_town(book: Book) -> AsyncIterator[Town]:
@@ -157,11 +229,7 @@ async def open_embedded_town(book: Book) -> AsyncIterator[Town]:
         stack.push_async_callback(gateway.stop)
         await gateway.start()
         await wait_ready(session, f"{url}/control/healthz", gateway)
-        changed = {
-            "PAYONCE_GATEWAYS__MOCK__BASE_URL": url,
-            "PAYONCE_GATEWAYS__MOCK__TIMEOUT_S": "3",
-        }
-        settings = load_settings({**os.environ, **changed})
+        settings = load_settings({**os.environ, **_gateways(url)})
         embedded = await stack.enter_async_context(open_embedded(settings))
         await stack.enter_async_context(_running(embedded, book))
         yield EmbeddedTown(Mock(url, session), embedded)

@@ -25,10 +25,12 @@ class Finding:
 
 
 def ending(order: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Return how an order stands: its status, then its payments', sorted."""
+    """Return how an order stands: its status, its payments', sorted, and its refunds'."""
     if order is None:
         return ("unknown",)
-    return (order["status"], *sorted(_payment_ending(one) for one in order["payments"]))
+    payments = sorted(_payment_ending(one) for one in order["payments"])
+    refunds = sorted(f"refund {one['status']}" for one in order["refunds"])
+    return (order["status"], *payments, *refunds)
 
 
 def is_over(plan: Plan, order: Mapping[str, Any] | None) -> bool:
@@ -68,18 +70,19 @@ def findings(
 
 
 def _money(orders: Mapping[str, Any], books: Mapping[str, Any]) -> Finding:
-    """Compare the gateway's money with what we say is kept, held for refund, or for a person."""
-    kept = held = odd = 0
+    """Compare the gateway's money with what we say is kept, sent back, or a person's to decide."""
+    kept = back = odd = 0
     for order in orders.values():
         for payment in order["payments"] if order else ():
             if payment["mismatched"]:
                 odd += payment["amount"]
             elif payment["status"] == "SUCCEEDED" and not payment["duplicate"]:
                 kept += payment["amount"]
-        held += sum(one["amount"] for one in order["refunds"]) if order else 0
-    captured = books["balance"]["captured"]
-    text = f"captured {captured} = kept {kept} + refunds held {held} + mismatched {odd}"
-    return Finding(text, captured == kept + held + odd)
+        for refund in order["refunds"] if order else ():
+            back += refund["amount"] if refund["status"] == "SUCCEEDED" else 0
+    captured, refunded = books["balance"]["captured"], books["balance"]["refunded"]
+    text = f"captured {captured} = kept {kept} + refunded {refunded} + mismatched {odd}"
+    return Finding(text, captured == kept + refunded + odd and refunded == back)
 
 
 def _winners(order: Mapping[str, Any]) -> int:
