@@ -1,11 +1,13 @@
 """A whole payonce for each test, on real servers."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.counter import opened
+from tests.support.servers import Servers
 from tests.support.shop import Shop
 from tests.support.town import Town, open_town
 
@@ -24,3 +26,10 @@ async def shop(town: Town) -> AsyncIterator[Shop]:
     """A shop before one worker."""
     async with opened(town) as [shop]:
         yield shop
+
+
+@pytest.fixture
+async def mortal(servers: Servers) -> AsyncIterator[Servers]:
+    """Servers that may be killed; they live again afterwards."""
+    yield servers
+    await asyncio.to_thread(servers.start)

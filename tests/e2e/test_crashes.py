@@ -26,13 +26,6 @@ WITHIN_S = 120
 Blow = Callable[[Town, Servers], Awaitable[None]]
 
 
-@pytest.fixture
-async def mortal(servers: Servers) -> AsyncIterator[Servers]:
-    """Servers that may be killed; they live again afterwards."""
-    yield servers
-    await asyncio.to_thread(servers.start)
-
-
 async def kill_worker(town: Town, _: Servers) -> None:
     """Kill the worker, start another."""
     await town.workers[-1].end(signal.SIGKILL)

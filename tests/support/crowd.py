@@ -70,7 +70,12 @@ class Crowd:
             for payment, script in zip(self.payments[chunk], self.scripts[chunk], strict=True):
                 opened = {**payment, "expires_at": None}
                 town.open_charges([opened], **script)
-            await eventually(partial(_sent, town.amqp_url, self.payments[chunk]), 60)
+            await send_all(town, self.payments[chunk])
+
+
+async def send_all(town: Town, payments: Sequence[Mapping[str, Any]]) -> None:
+    """Publish payment.initiated for each, until the broker has confirmed all."""
+    await eventually(partial(_sent, town.amqp_url, payments), 60)
 
 
 async def _sent(url: str, payments: Sequence[Mapping[str, Any]]) -> bool:

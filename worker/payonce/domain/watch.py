@@ -9,8 +9,8 @@ from payonce.domain.payment import UNFINISHED, Payment, PaymentStatus
 UNRESOLVED_EVERY = timedelta(hours=1)
 UNRESOLVED_FOR = timedelta(days=30)
 SECOND_LOOK_AFTER = timedelta(minutes=10)
-CLOSE_AGAIN_AFTER = timedelta(minutes=2)
-REFUND_AGAIN_AFTER = timedelta(minutes=2)
+CLOSE_AGAIN_AFTER = timedelta(minutes=1)
+REFUND_AGAIN_AFTER = timedelta(minutes=1)
 RETELL_AFTER = timedelta(minutes=4)
 
 
