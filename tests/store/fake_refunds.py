@@ -74,7 +74,7 @@ class FakeRefunds:
         return [one for one in found if one]
 
     def revive_at(self, refund: Refund) -> datetime | None:
-        """Return when a refund is looked after; one that was just settled, two minutes later."""
+        """Return when a refund is looked after; one that was just settled, a minute later."""
         if refund.refund_id in self._revive_at:
             return self._revive_at[refund.refund_id]
         born = next(one for one in self._store.entries if one.payment_id == refund.payment_id)

@@ -22,7 +22,7 @@ BATCH = 200
 class RefundSweep:
     """Finds refunds whose time to be looked after has passed and has them looked at at once.
 
-    What the broker does not take, or loses again, comes back two minutes later.
+    What the broker does not take, or loses again, comes back a minute later.
     """
 
     def __init__(
