@@ -1,5 +1,6 @@
 """The loop that lives: its pace, its jitter, what it survives and what ends it."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -91,3 +92,22 @@ async def test_each_pause_has_its_own_jitter() -> None:
     pauses = {pause for pause in turns.seen if isinstance(pause, float)}
     assert len(pauses) > 10
     assert all(54 <= pause <= 60 for pause in pauses)
+
+
+async def test_a_cancellation_that_became_an_error_ends_the_loop() -> None:
+    """Client libraries answer a cancellation with an error of their own; the loop must not live."""
+    begun = asyncio.Event()
+
+    async def swallow() -> bool:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise Unavailable("test", "the library gave up") from None
+        return False
+
+    task = asyncio.create_task(repeat("test", swallow, EVERY, Turns()))
+    await begun.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()

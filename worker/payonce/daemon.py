@@ -15,6 +15,9 @@ log = structlog.get_logger(__name__)
 DRAIN_S = 25.0
 """Longest time from the first signal to the end; container runtimes kill after 30 s."""
 
+CANCEL_WITHIN_S = 2.0
+"""Longest time that cancelled tasks are waited for: one that goes on must not hold up the end."""
+
 EXIT_DONE = 0
 EXIT_FAILED = 1
 
@@ -64,7 +67,9 @@ class Daemon:
             log.warning("drain.cut_off", after_s=self._drain_s)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        _, left = await asyncio.wait(tasks, timeout=CANCEL_WITHIN_S)
+        if left:
+            log.warning("drain.tasks_left", tasks=sorted(task.get_name() for task in left))
 
 
 async def _drain_phase(services: Sequence[Service]) -> None:

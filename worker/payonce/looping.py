@@ -1,5 +1,6 @@
 """A loop that lives: `run_once` at an interval, with jitter, through outages."""
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -38,5 +39,13 @@ async def repeat(
         except Unavailable as error:
             log.warning("loop.postponed", loop=name, reason=str(error))
             more = False
+        _end_if_cancelled()
         if not more:
             await clock.sleep(every.total_seconds() * (1 - jitter() / 10))
+
+
+def _end_if_cancelled() -> None:
+    """End the loop where it was cancelled and a client library turned that into an error."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

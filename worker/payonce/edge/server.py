@@ -7,15 +7,17 @@ import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from payonce.edge.problems import problems
+from payonce.edge.problems import Handler, problems
 from payonce.settings import HttpSettings
 
 log = structlog.get_logger(__name__)
 
 MAX_BODY_BYTES = 65_536
 CHECK_WITHIN_S = 2.0
-CLOSE_WITHIN_S = 15.0
+FINISH_WITHIN_S = 15.0
 """How long requests in hand may take while the server ends; an application asks gateways."""
+CLOSE_WITHIN_S = 0.5
+"""How long connections without a request are waited for; the library waits for some in vain."""
 
 Check = Callable[[], Awaitable[str | None]]
 
@@ -35,7 +37,11 @@ class Edge:
         self._registry = registry
         self._stop = asyncio.Event()
         self._ended = asyncio.Event()
-        self.app = web.Application(middlewares=[problems], client_max_size=MAX_BODY_BYTES)
+        self._in_hand = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        middlewares = [self._counted, problems]
+        self.app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
         self.app.add_routes(
             [
                 web.get("/healthz", self._healthz),
@@ -57,6 +63,8 @@ class Edge:
             await site.start()
             log.info("edge.started", addresses=[f"{one[0]}:{one[1]}" for one in runner.addresses])
             await self._stop.wait()
+            await site.stop()
+            await self._finish()
         finally:
             await runner.cleanup()
             self._ended.set()
@@ -65,6 +73,25 @@ class Edge:
         """Take no new requests, let `run` end after those in hand, and return then."""
         self._stop.set()
         await self._ended.wait()
+
+    @web.middleware
+    async def _counted(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self._in_hand += 1
+        self._idle.clear()
+        try:
+            return await handler(request)
+        finally:
+            self._in_hand -= 1
+            if not self._in_hand:
+                self._idle.set()
+
+    async def _finish(self) -> None:
+        """Wait for the requests in hand."""
+        try:
+            async with asyncio.timeout(FINISH_WITHIN_S):
+                await self._idle.wait()
+        except TimeoutError:
+            log.warning("edge.cut_off", requests=self._in_hand)
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})

@@ -16,17 +16,25 @@ SERVER = "rabbitmq"
 def as_unavailable(url: str) -> Iterator[None]:
     """Raise Unavailable, naming the server without its password, where the broker cannot be used.
 
-    The client library ends calls on a lost connection with a CancelledError that nobody asked for.
+    The client library ends calls on a lost connection with a CancelledError that nobody asked for,
+    and answers a cancellation while it connects with an error: who is asked to end must end.
     """
     try:
         yield
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if _is_cancelled():
             raise
         raise Unavailable(SERVER, f"{shown(url)}: connection lost") from None
     except (aiormq.exceptions.AMQPError, OSError, TimeoutError, RuntimeError) as error:
+        if _is_cancelled():
+            raise asyncio.CancelledError from error
         raise Unavailable(SERVER, f"{shown(url)}: {describe(error)}") from error
+
+
+def _is_cancelled() -> bool:
+    """Say whether the current task was asked to end."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def shown(url: str) -> str:
