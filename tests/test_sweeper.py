@@ -220,4 +220,4 @@ async def test_a_close_that_is_owed_is_asked_for_again(bench: Bench) -> None:
         message.reason,
         message.attempt,
     )
-    assert later(100 + 70) == bench.store.revive_at["p1"]
+    assert later(100 + 60) == bench.store.revive_at["p1"]

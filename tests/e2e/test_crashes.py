@@ -94,7 +94,7 @@ async def test_death_in_mid_run_loses_and_doubles_nothing(
     await town.worker().start()
 
     async with town.order_service(), shopping(crowd.shop(town)) as done:
-        await eventually(lambda: len(town.orders.events) > CROWD / 20, 30)
+        await eventually(lambda: len(town.orders.events) > CROWD / 20, 90)
         await blow(town, mortal)
         await done
         await eventually(lambda: _is_over(town), WITHIN_S, "every payment has its outcome")
@@ -117,7 +117,7 @@ async def test_two_workers_share_the_work_and_the_death_of_one(town: Town, morta
     await asyncio.gather(first.start(), second.start())
 
     async with town.order_service(), shopping(crowd.shop(town)) as done:
-        await eventually(lambda: len(town.orders.events) > 50, 30)
+        await eventually(lambda: len(town.orders.events) > 50, 90)
         await first.end(signal.SIGKILL)
         await done
         await eventually(lambda: _is_over(town), WITHIN_S, "every payment has its outcome")

@@ -210,9 +210,9 @@ async def test_an_approval_while_the_broker_is_away_is_not_lost(bench: RefundBen
 
 
 async def test_the_sweep_takes_up_what_shows_no_life(bench: RefundBench) -> None:
-    """Two minutes after it was settled, then after its wait and the grace."""
+    """A minute after it was settled, then after its wait and the grace."""
     bench.gateway.becomes = PENDING
-    bench.bench.clock.move(119)
+    bench.bench.clock.move(59)
     await bench.sweep.run_once()
     assert [] == bench.waits()
     bench.bench.clock.move(1)
@@ -228,13 +228,13 @@ async def test_the_sweep_takes_up_what_shows_no_life(bench: RefundBench) -> None
 
 
 async def test_what_the_broker_did_not_take_is_swept_again(bench: RefundBench) -> None:
-    """Two minutes later."""
-    bench.bench.clock.move(120)
+    """A minute later."""
+    bench.bench.clock.move(60)
     bench.bench.journal.away = {"refund_after"}
     with pytest.raises(Unavailable):
         await bench.sweep.run_once()
     bench.bench.journal.away = set()
-    bench.bench.clock.move(120)
+    bench.bench.clock.move(60)
     await bench.sweep.run_once()
     assert [0] == bench.waits()
 

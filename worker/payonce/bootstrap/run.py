@@ -141,7 +141,11 @@ def _broker(world: World) -> Service:
 
 def _edge(world: World, prepared: "asyncio.Task[None]") -> Service:
     edge = Edge(
-        world.settings.http, readiness(world, prepared), world.meter.registry, routes_of(world)
+        world.settings.http,
+        readiness(world, prepared),
+        world.meter.registry,
+        routes_of(world),
+        is_prepared=prepared.done,
     )
     gauges = Gauges(world.meter.registry, world.overview(), queue_depths_of(world), world.clock)
     refunds = RefundGauges(

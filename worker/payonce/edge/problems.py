@@ -44,6 +44,13 @@ def problem(status: int, name: str, detail: str, **more: object) -> web.Response
     return web.json_response(body, status=status, content_type=PROBLEM)
 
 
+def unavailable(detail: str) -> web.Response:
+    """Return the problem document that asks to come again in a second."""
+    answer = problem(503, "unavailable", detail)
+    answer.headers["Retry-After"] = "1"
+    return answer
+
+
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer every error with a problem document; what is our fault is logged, not told."""
@@ -58,9 +65,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return problem(422, "invalid", str(error), field=error.field, allowed=error.allowed)
     except Unavailable as error:
         log.warning("request.postponed", path=request.path, reason=str(error))
-        answer = problem(503, "unavailable", f"{error.server} is away; try again")
-        answer.headers["Retry-After"] = "1"
-        return answer
+        return unavailable(f"{error.server} is away; try again")
     except web.HTTPException as error:
         name = _TYPES.get(error.status, "http-error")
         answer = problem(error.status, name, error.text or error.reason)

@@ -7,7 +7,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from payonce.edge.problems import Handler, problems
+from payonce.edge.problems import Handler, problems, unavailable
 from payonce.settings import HttpSettings
 
 log = structlog.get_logger(__name__)
@@ -19,11 +19,16 @@ FINISH_WITHIN_S = 15.0
 CLOSE_WITHIN_S = 0.5
 """How long connections without a request are waited for; the library waits for some in vain."""
 
+OWN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+
 Check = Callable[[], Awaitable[str | None]]
 
 
 class Edge:
-    """Serves /healthz, /readyz, /metrics and `routes`. `checks` return what is wrong, or None."""
+    """Serves /healthz, /readyz, /metrics and, once `is_prepared`, `routes`.
+
+    `checks` return what is wrong, or None.
+    """
 
     def __init__(
         self,
@@ -31,10 +36,12 @@ class Edge:
         checks: Mapping[str, Check],
         registry: CollectorRegistry,
         routes: Iterable[web.RouteDef] = (),
+        is_prepared: Callable[[], bool] = lambda: True,
     ) -> None:
         self._settings = settings
         self._checks = checks
         self._registry = registry
+        self._is_prepared = is_prepared
         self._stop = asyncio.Event()
         self._ended = asyncio.Event()
         self._in_hand = 0
@@ -79,6 +86,8 @@ class Edge:
         self._in_hand += 1
         self._idle.clear()
         try:
+            if not self._is_prepared() and request.path not in OWN_PATHS:
+                return unavailable("payonce has not started yet; see /readyz")
             return await handler(request)
         finally:
             self._in_hand -= 1

@@ -38,8 +38,6 @@ _AWAY_STATES = frozenset(
         "25P03",  # idle in transaction for too long
         "25P04",  # transaction time-out
         "55P03",  # a lock was not to be had in time
-        "42P01",  # no such table: the schema is not migrated yet
-        "42703",  # no such column: the same
     }
 )
 

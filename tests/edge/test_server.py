@@ -1,0 +1,95 @@
+"""The server itself: what it answers before payonce has started, and how it ends."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from payonce.edge import Edge
+from payonce.settings import load_settings
+from tests.support.ports import free_port
+from tests.support.waiting import eventually
+
+
+class Door:
+    """An edge with one slow route, on a port of its own."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.is_prepared = False
+        self.entered = asyncio.Event()
+        self.may_leave = asyncio.Event()
+        environ = {"PAYONCE_HTTP__HOST": "127.0.0.1", "PAYONCE_HTTP__PORT": str(self.port)}
+        self.edge = Edge(
+            load_settings(environ).http,
+            {},
+            CollectorRegistry(),
+            [web.get("/slow", self._slow)],
+            is_prepared=lambda: self.is_prepared,
+        )
+
+    async def _slow(self, _request: web.Request) -> web.Response:
+        self.entered.set()
+        await self.may_leave.wait()
+        return web.json_response({"done": True})
+
+    async def get(self, path: str, within_s: float = 10.0) -> tuple[int, str | None]:
+        """Return status and Retry-After of an answer; 0 where nobody answers within a while."""
+        limit = aiohttp.ClientTimeout(total=within_s)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=limit) as session,
+                session.get(f"http://127.0.0.1:{self.port}{path}") as answer,
+            ):
+                return answer.status, answer.headers.get("Retry-After")
+        except (aiohttp.ClientError, TimeoutError):
+            return 0, None
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[Door]:
+    """Give a door that is served."""
+    door = Door()
+    running = asyncio.create_task(door.edge.run())
+
+    async def answers() -> bool:
+        return (await door.get("/healthz"))[0] == 200
+
+    await eventually(answers)
+    try:
+        yield door
+    finally:
+        door.may_leave.set()
+        await door.edge.drain()
+        await running
+
+
+async def test_nothing_is_taken_before_payonce_has_started() -> None:
+    """The database may not even have its tables; the caller comes again. Health is told."""
+    async with opened() as door:
+        assert (503, "1") == await door.get("/slow")
+        assert (200, None) == await door.get("/readyz")
+        door.is_prepared = True
+        door.may_leave.set()
+        assert (200, None) == await door.get("/slow")
+
+
+async def test_a_request_in_hand_is_answered_before_the_end() -> None:
+    """And nobody new is let in meanwhile."""
+    async with opened() as door:
+        door.is_prepared = True
+        asking = asyncio.create_task(door.get("/slow"))
+        await door.entered.wait()
+        draining = asyncio.create_task(door.edge.drain())
+
+        async def is_shut() -> bool:
+            return (await door.get("/healthz", 0.5))[0] == 0
+
+        await eventually(is_shut)
+        assert not draining.done()
+        door.may_leave.set()
+        assert (200, None) == await asking
+        await draining
