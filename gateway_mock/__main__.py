@@ -12,7 +12,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from gateway_mock.server import DEFAULT_SECRET, Mock, serving
+from gateway_mock.app import serving
+from gateway_mock.server import DEFAULT_SECRET, Mock
 from gateway_mock.shopper import Profile, Script, parse_profile
 
 

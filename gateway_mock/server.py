@@ -3,8 +3,7 @@
 import asyncio
 import hmac
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,8 +17,6 @@ DEFAULT_SECRET = "whsec_cGF5b25jZS1tb2NrLXNlY3JldC1rZXk="  # noqa: S105 - a mock
 MAX_BODY_BYTES = 1_048_576
 HANG_S = 3_600.0
 RETRY_AFTER_S = 1
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Mock:
@@ -275,41 +272,6 @@ def refund_json(refund: Refund) -> dict[str, Any]:
         "amount": refund.amount,
         "status": refund.status,
     }
-
-
-@web.middleware
-async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer what the books refuse, and bad values, with a JSON document."""
-    try:
-        return await handler(request)
-    except Refused as error:
-        return web.json_response({"detail": error.detail}, status=error.status)
-    except (ValueError, TypeError) as error:
-        return web.json_response({"detail": str(error)}, status=422)
-
-
-def make_app(mock: Mock) -> web.Application:
-    """Return the application that serves `mock` and its control API."""
-    from gateway_mock.control import control_routes
-
-    app = web.Application(middlewares=[refusals], client_max_size=MAX_BODY_BYTES)
-    app.add_routes(mock.routes())
-    app.add_routes(control_routes(mock))
-    return app
-
-
-@asynccontextmanager
-async def serving(mock: Mock, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-    """Serve `mock` and give its URL; port 0: a free one."""
-    runner = web.AppRunner(make_app(mock), access_log=None, shutdown_timeout=0.5)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, host, port)
-        await site.start()
-        yield f"http://{host}:{runner.addresses[0][1]}"
-    finally:
-        await mock.callbacks.close()
-        await runner.cleanup()
 
 
 async def read_object(request: web.Request) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway_mock.server import Mock, serving
+from gateway_mock.app import serving
+from gateway_mock.server import Mock
 from gateway_mock.shopper import parse_script
 from tests.e2e.counter import creates, has_status, ids, opened, script
 from tests.support.ports import free_port

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from gateway_mock.app import serving
 from gateway_mock.books import Charge
-from gateway_mock.server import Mock, serving
+from gateway_mock.server import Mock
 from gateway_mock.shopper import parse_script
 from tests.e2e.test_crashes import shopping
 from tests.support.crowd import send_all

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 from redis import asyncio as aioredis
 
-from gateway_mock.server import Mock, serving
+from gateway_mock.app import serving
+from gateway_mock.server import Mock
 from tests.e2e.counter import creates, ids, opened, script
 from tests.support.shop import Answered, Shop
 from tests.support.town import Town

@@ -7,7 +7,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from gateway_mock.server import Mock, serving
+from gateway_mock.app import serving
+from gateway_mock.server import Mock
 from gateway_mock.shopper import Profile
 from tests.support.waiting import eventually
 

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway_mock.server import Mock, serving
+from gateway_mock.app import serving
+from gateway_mock.server import Mock
 from payonce.settings.model import Secret
 from tests.gateways.rigs import NotingMeter, open_gateway
 from tests.gateways.stage import HttpStage, Stage

@@ -6,7 +6,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway_mock.server import Mock, serving
+from gateway_mock.app import serving
+from gateway_mock.server import Mock
 
 CHARGE = {"payment_id": "p-1", "order_id": "o-1", "amount": 100, "currency": "CNY"}
 REFUND = {"refund_id": "rf-1", "payment_id": "p-1", "amount": 100, "reason": "order-paid"}

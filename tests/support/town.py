@@ -15,7 +15,8 @@ import aio_pika
 import aiohttp
 import asyncpg
 
-from gateway_mock.server import Mock, serving
+from gateway_mock.app import serving
+from gateway_mock.server import Mock
 from gateway_mock.shopper import parse_script
 from payonce.kit import OrderConsumer, OrderPaid
 from tests.support.ports import free_port
