@@ -249,7 +249,7 @@ async def test_deleted_queue_is_declared_and_consumed_again(rabbit: RabbitRig) -
         await eventually(lambda: not consumer.consuming())
         await eventually(consumer.consuming)
         await foreign(rabbit, "payment.initiated")
-        await eventually(lambda: got)
+        assert await eventually(lambda: got)
 
 
 async def test_parked_exchange_without_its_queue_keeps_the_message(rabbit: RabbitRig) -> None:

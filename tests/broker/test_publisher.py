@@ -83,7 +83,7 @@ async def test_deleted_exchange_is_declared_again(rabbit: RabbitRig) -> None:
     async def confirmed() -> bool:
         return await send(rabbit, "payments", "payment.initiated") == "confirmed"
 
-    await soon(confirmed)
+    assert await soon(confirmed)
 
 
 async def test_silent_broker_is_unavailable_in_time(servers: Servers, amqp_url: str) -> None:

@@ -163,4 +163,4 @@ async def test_lost_topology_is_declared_again(rabbit: RabbitRig, mortal: Server
         await eventually(lambda: not consumer.consuming(), timeout_s=20)
         await eventually(consumer.consuming, timeout_s=30)
         await send(rabbit, "m-1")
-        await eventually(lambda: got)
+        assert await eventually(lambda: got)

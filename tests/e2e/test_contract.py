@@ -239,7 +239,7 @@ async def test_every_server_that_is_away_is_counted(town: Town) -> None:
         counted = {name for name in ("postgresql", "rabbitmq") if _AWAY.format(name) in text}
         return len(counted) == 2
 
-    await eventually(both_counted, 20)
+    assert await eventually(both_counted, 20)
 
 
 _AWAY = 'payonce_server_away_total{{server="{}"}} '

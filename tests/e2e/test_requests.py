@@ -181,7 +181,7 @@ async def test_old_answers_are_forgotten(town: Town) -> None:
         await shop.apply(key="k-1")
     await town.rows("UPDATE idempotency_keys SET created_at = now() - interval '25 hours'")
     async with opened(town):
-        await eventually(lambda: _no_keys(town))
+        assert await eventually(lambda: _no_keys(town))
 
 
 async def _no_keys(town: Town) -> bool:

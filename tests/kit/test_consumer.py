@@ -257,7 +257,7 @@ async def test_either_may_come_first(amqp_url: str, shop: Shop, first: str) -> N
     async with running(kit(amqp_url, book)):
         await declare(amqp_url, topology)
         shop.tell_paid("o-1")
-        await eventually(lambda: got)
+        assert await eventually(lambda: got)
 
 
 async def test_bad_name_is_refused(amqp_url: str) -> None:

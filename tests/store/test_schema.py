@@ -229,6 +229,8 @@ async def test_a_failed_refund_may_be_followed_by_another(settled: Database) -> 
     """One refund a payment that is neither FAILED nor REJECTED."""
     await settled.fetch("UPDATE refunds SET status = 'REJECTED', rejected_by = 'a'")
     await settled.fetch(REFUND + "('r', 'p2', 'o1', 'mock', 100, 'CNY', 'REQUESTED', 'asked')")
+    rows = await settled.fetch("SELECT status FROM refunds WHERE payment_id = 'p2' ORDER BY status")
+    assert ["REJECTED", "REQUESTED"] == [row["status"] for row in rows]
 
 
 async def test_every_check_and_index_has_a_test(database: Database) -> None:

@@ -25,7 +25,12 @@ class PrometheusMeter:
     """ports.meter.Meter, with a registry of its own."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry(auto_describe=True)
+        self.registry = CollectorRegistry(auto_describe=True)
+        self._count_payments(self.registry)
+        self._count_others(self.registry)
+        self._time(self.registry)
+
+    def _count_payments(self, registry: CollectorRegistry) -> None:
         self._registered = _counter(
             registry, "payonce_registrations", "Payments registered.", "gateway", "outcome"
         )
@@ -49,12 +54,17 @@ class PrometheusMeter:
         self._processed = _counter(
             registry, "payonce_callbacks_processed", "Callbacks applied.", "gateway", "result"
         )
-        self._spared = _counter(
-            registry, "payonce_gateway_spared", "Calls not made.", "gateway", "call", "reason"
-        )
         self._retold = _counter(registry, "payonce_orders_retold", "Paid orders told again.")
         self._refunds = _counter(
             registry, "payonce_refunds", "Steps of refunds.", "gateway", "status", "rule"
+        )
+        self._applications = _counter(
+            registry, "payonce_applications", "Applications answered.", "gateway", "outcome"
+        )
+
+    def _count_others(self, registry: CollectorRegistry) -> None:
+        self._spared = _counter(
+            registry, "payonce_gateway_spared", "Calls not made.", "gateway", "call", "reason"
         )
         self._state = Gauge(
             "payonce_gateway_state",
@@ -64,12 +74,11 @@ class PrometheusMeter:
         )
         self._parked = _counter(registry, "payonce_parked", "Messages put aside.", "queue")
         self._away = _counter(registry, "payonce_server_away", "Failed uses.", "server")
-        self._applications = _counter(
-            registry, "payonce_applications", "Applications answered.", "gateway", "outcome"
-        )
         self._locks_lost = _counter(
             registry, "payonce_order_locks_lost", "Order locks that ended too early."
         )
+
+    def _time(self, registry: CollectorRegistry) -> None:
         self._lock_wait = Histogram(
             "payonce_order_lock_wait_seconds",
             "Time that applications waited for their order's lock.",
