@@ -78,7 +78,7 @@ async def test_a_stop_ends_the_daemon_well(logs: LogCapture) -> None:
 @pytest.mark.parametrize(
     ("run", "reason"),
     [
-        (die, "Unavailable(server='rabbitmq', problem='refused')"),
+        (die, "rabbitmq is unavailable: refused"),
         (come_back, "task two died: it returned"),
     ],
 )

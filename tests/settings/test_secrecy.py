@@ -98,7 +98,7 @@ def test_settings_show_no_secret(tmp_path: Path) -> None:
         AMQP_URL=f"amqp://u:{HIDDEN}@h/",
         REDIS_URL=f"redis://:{HIDDEN}@h/0",
         HTTP__API_TOKEN=HIDDEN,
-        HTTP__OPERATORS__ANN=HIDDEN,
+        HTTP__OPERATORS__ANN=HIDDEN + "-of-ann",
         ORDER_SERVICE__SECRET=SECRET,
         BROKER__MANAGEMENT_URL=f"http://u:{HIDDEN}@mq:15672",
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from payonce.domain.errors import TaskDied
+from payonce.domain.errors import PayonceError, TaskDied
 
 log = structlog.get_logger(__name__)
 
@@ -86,7 +86,9 @@ async def _forever(service: Service) -> None:
 
 def _reason(task: "asyncio.Task[None]") -> str:
     error = None if task.cancelled() else task.exception()
-    return str(error) if isinstance(error, TaskDied) else repr(error)
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return str(error) if isinstance(error, PayonceError) else repr(error)
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:

@@ -88,7 +88,7 @@ def workers(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]")
 
     They begin once `prepared` has ended, the broker at once.
     """
-    services: list[Service] = []
+    services: list[Service] = [_start(prepared)]
     if "consumer" in roles:
         services += [
             _consumer(world, queue, receiver, prepared)
@@ -110,6 +110,16 @@ def workers(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]")
     return services
 
 
+def _start(prepared: "asyncio.Task[None]") -> Service:
+    """Return what fails, once for all services, where payonce may not start."""
+
+    async def run() -> None:
+        await asyncio.shield(prepared)
+        await asyncio.Event().wait()
+
+    return Service("start", run)
+
+
 def _keeper(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]") -> Service:
     """Return what keeps the gates: it is there as long as anything may ask a gateway."""
     run = partial(world.keeper.run, asks=bool(roles & {"consumer", "edge"}))
@@ -129,10 +139,9 @@ def _inbox(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]") 
     reception = world.reception
 
     async def run() -> None:
-        await asyncio.shield(prepared)
         await (reception.run() if "sweeper" in roles else asyncio.Event().wait())
 
-    return Service("inbox", run, reception.drain)
+    return Service("inbox", _after(prepared, run), reception.drain)
 
 
 def _broker(world: World) -> Service:
@@ -163,10 +172,12 @@ def _edge(world: World, prepared: "asyncio.Task[None]") -> Service:
 
 
 def _after(prepared: "asyncio.Task[None]", run: Run) -> Run:
-    """Return a `run` that begins once `prepared` has ended well."""
+    """Return a `run` that begins once `prepared` has ended well, and else leaves it to `_start`."""
 
     async def waiting() -> None:
-        await asyncio.shield(prepared)
+        await asyncio.wait([prepared])
+        if prepared.cancelled() or prepared.exception() is not None:
+            await asyncio.Event().wait()
         await run()
 
     return waiting

@@ -69,8 +69,10 @@ def _facts(detail: View) -> Iterator[str]:
     if detail.get("currency") is not None:
         yield money_of(detail)
     for name, value in detail.items():
-        if name not in {"amount", "currency", "polls"} and value is not None:
-            yield shown(f"{name}={value}")
+        if name in {"amount", "currency", "polls"} or value in (None, []):
+            continue
+        text = ",".join(map(str, value)) if isinstance(value, list) else value
+        yield shown(f"{name}={text}")
 
 
 def _flags(payment: View) -> str:

@@ -37,7 +37,7 @@ _DETAIL = {
     Refusal.GATEWAY_PAUSED: "the gateway is paused; choose another one, or try again later",
     Refusal.GATEWAY_REF_TAKEN: "the gateway answered with the charge of another payment",
 }
-_OPERATORS_ALONE = frozenset(
+_NOT_FOR_SHOPPERS = frozenset(
     {
         "requested_by",
         "requested_why",
@@ -47,8 +47,13 @@ _OPERATORS_ALONE = frozenset(
         "rejected_why",
         "resolved_by",
         "resolved_why",
+        "epoch",
+        "step",
+        "revive_at",
+        "last_answer",
     }
 )
+"""What a shopper is not shown: people's names and words, and how the watch goes."""
 
 
 class Stories(Protocol):
@@ -125,7 +130,8 @@ class Payments:
         view = await self._stories.payment(request.match_info["payment_id"])
         if view is not None:
             await self._auth.require_order(request, view["order_id"])
-            return web.json_response(view)
+            is_api = self._auth.is_api(request)
+            return web.json_response(view if is_api else _cut(view))
         if not self._auth.is_api(request):
             raise not_this_order()
         raise Refused(404, "not-found", "no such payment is known")
@@ -188,9 +194,9 @@ def _more(result: Denied) -> Mapping[str, object]:
 
 
 def _for_shopper(view: View) -> View:
-    """Return an order without what is said of people."""
-    refunds = [
-        {name: value for name, value in refund.items() if name not in _OPERATORS_ALONE}
-        for refund in view["refunds"]
-    ]
-    return view | {"refunds": refunds}
+    """Return an order as its shopper is shown it."""
+    return view | {name: [_cut(one) for one in view[name]] for name in ("payments", "refunds")}
+
+
+def _cut(view: View) -> View:
+    return {name: value for name, value in view.items() if name not in _NOT_FOR_SHOPPERS}

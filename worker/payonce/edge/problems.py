@@ -54,6 +54,8 @@ def unavailable(detail: str) -> web.Response:
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer every error with a problem document; what is our fault is logged, not told."""
+    if not all(part.isprintable() for part in request.match_info.values()):
+        return problem(404, "not-found", "nothing has such a name")
     try:
         return await handler(request)
     except Refused as error:

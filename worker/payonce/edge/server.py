@@ -7,6 +7,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from payonce.domain.errors import TaskDied
 from payonce.edge.problems import Handler, problems, unavailable
 from payonce.settings import HttpSettings
 
@@ -59,7 +60,7 @@ class Edge:
         )
 
     async def run(self) -> None:
-        """Serve until `drain`. Raises OSError where the port is taken."""
+        """Serve until `drain`. Raises TaskDied where the port is not to be had."""
         # Signatures are over the bytes that came: nothing is unpacked on the way.
         runner = web.AppRunner(
             self.app, access_log=None, shutdown_timeout=CLOSE_WITHIN_S, auto_decompress=False
@@ -67,7 +68,7 @@ class Edge:
         await runner.setup()
         try:
             site = web.TCPSite(runner, self._settings.host, self._settings.port)
-            await site.start()
+            await _start(site, self._settings)
             log.info("edge.started", addresses=[f"{one[0]}:{one[1]}" for one in runner.addresses])
             await self._stop.wait()
             await site.stop()
@@ -117,6 +118,15 @@ class Edge:
         return web.Response(
             body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )
+
+
+async def _start(site: web.TCPSite, settings: HttpSettings) -> None:
+    try:
+        await site.start()
+    except OSError as error:
+        place = f"{settings.host}:{settings.port}"
+        problem = f"cannot listen on {place} ({error.strerror}); choose another http.port"
+        raise TaskDied("edge", problem) from None
 
 
 async def _bounded(check: Check) -> str | None:

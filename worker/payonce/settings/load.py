@@ -179,7 +179,18 @@ def _http(table: Table) -> HttpSettings:
         operators=table.get("operators", values.tokens, {}),
     )
     table.refuse_unknown()
+    _refuse_shared_tokens(settings)
     return settings
+
+
+def _refuse_shared_tokens(settings: HttpSettings) -> None:
+    """Raise BadSettings where one token stands for two: what is done is recorded by its name."""
+    owners = {settings.api_token: "http.api_token"} if settings.api_token else {}
+    for name, token in settings.operators.items():
+        if token in owners:
+            problem = f"is the same token as {owners[token]}"
+            raise BadSettings(f"http.operators.{name}", problem, "a token of its own")
+        owners[token] = f"http.operators.{name}"
 
 
 def _broker(table: Table) -> BrokerSettings:
