@@ -8,11 +8,12 @@ import pytest
 
 from payonce.domain.errors import Unavailable
 from payonce.domain.messages import Mode
+from payonce.domain.payment import PaymentStatus
 from payonce.domain.report import GatewayReport, Outcome
 from payonce.domain.times import to_ms
 from payonce.sweeper import BATCH
 from tests.handlers.bench import EVERY_S, Bench, due, opened_bench
-from tests.handlers.fakes import NOT_FOUND, PAID, PENDING
+from tests.handlers.fakes import NOT_FOUND, PAID, PENDING, UNKNOWN
 from tests.store.making import EXPIRES, NOW, later, registration, word
 from tests.support.waiting import eventually
 
@@ -109,13 +110,37 @@ async def test_an_ended_payment_is_asked_after_ten_minutes_and_at_the_end(
     """Twice, for late money whose callback was lost; then never again."""
     await bench.registered()
     await bench.heard(word("p1", outcome))
-    looks = []
+    bench.gateway.will_say(GatewayReport(outcome))
+    looks: list[int] = []
     for time in (later(599), later(600), LAST_LOOK - timedelta(seconds=1), LAST_LOOK):
         move_to(bench, time)
         await bench.sweeper.run_once()
+        for _, message in bench.bus.polls[sum(looks[-1:]) :]:
+            await bench.poll.handle(message)
         looks.append(len(bench.bus.polls))
     assert ([0, 1, 1, 2], None) == (looks, bench.store.revive_at["p1"])
     assert {Mode.ONCE} == {message.mode for _, message in bench.bus.polls}
+
+
+@pytest.mark.parametrize("answered", [False, True])
+async def test_a_look_that_was_lost_or_not_answered_is_taken_again(
+    bench: Bench, answered: bool
+) -> None:
+    """After five minutes: nobody else would ask about a payment that has ended."""
+    await bench.registered()
+    await bench.heard(word("p1", Outcome.CLOSED))
+    move_to(bench, LAST_LOOK)
+    await bench.sweeper.run_once()
+    if answered:
+        bench.gateway.will_say(UNKNOWN)
+        await bench.poll.handle(bench.bus.polls[0][1])
+    assert LAST_LOOK + timedelta(minutes=5) == bench.store.revive_at["p1"]
+    bench.clock.move(300)
+    await bench.sweeper.run_once()
+    bench.gateway.will_say(PAID)
+    await bench.poll.handle(bench.bus.polls[1][1])
+    assert PaymentStatus.SUCCEEDED is bench.payment().status
+    assert bench.store.revive_at["p1"] is None
 
 
 async def test_late_money_is_found(bench: Bench) -> None:
@@ -154,7 +179,7 @@ async def test_a_full_batch_is_followed_by_another(bench: Bench) -> None:
 
 
 async def test_a_look_that_could_not_be_sent_is_sent_at_the_next_turn(bench: Bench) -> None:
-    """Also the last look, after which nothing else would bring the payment back."""
+    """Before anything else is revived."""
     await bench.registered()
     await bench.heard(word("p1", Outcome.CLOSED))
     move_to(bench, LAST_LOOK)
@@ -162,7 +187,7 @@ async def test_a_look_that_could_not_be_sent_is_sent_at_the_next_turn(bench: Ben
     for _ in range(2):
         with pytest.raises(Unavailable):
             await bench.sweeper.run_once()
-    assert None is bench.store.revive_at["p1"]
+    assert LAST_LOOK + timedelta(minutes=5) == bench.store.revive_at["p1"]
     bench.journal.away = set()
     assert not await bench.sweeper.run_once()
     assert ["p1"] == [message.payment_id for _, message in bench.bus.polls]

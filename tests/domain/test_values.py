@@ -22,6 +22,7 @@ from payonce.domain.times import format_time, from_ms, parse_time, to_ms
 from payonce.domain.watch import (
     CLOSE_AGAIN_AFTER,
     Terms,
+    last_look,
     revive_after_answer,
     revive_after_registration,
     revive_after_revival,
@@ -121,12 +122,13 @@ def test_four_waits_are_silent() -> None:
 
 
 def test_what_ended_badly_is_asked_twice_more() -> None:
-    """After ten minutes, and when money can no longer arrive; then never."""
+    """After ten minutes, and when money can no longer arrive; a lost look soon again."""
     closed = replace(PAYMENT, status=PaymentStatus.CLOSED)
     assert NOW + timedelta(minutes=10) == revive_after_answer(closed, NOW)
+    assert NOW + timedelta(minutes=5) == revive_after_revival(closed, NOW, TERMS)
     last = EXPIRES + TERMS.lateness
-    assert last == revive_after_revival(closed, NOW, TERMS)
-    assert revive_after_revival(closed, last, TERMS) is None
+    assert last == last_look(EXPIRES, TERMS.lateness, NOW)
+    assert last_look(EXPIRES, TERMS.lateness, last) is None
 
 
 def test_what_is_unresolved_is_asked_hourly_for_thirty_days() -> None:

@@ -62,6 +62,7 @@ STORE_CALLS = frozenset(
         "revive",
         "restart",
         "end_closing",
+        "looked",
         "acknowledge",
         "cancel",
         "delete_events",

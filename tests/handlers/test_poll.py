@@ -343,14 +343,15 @@ async def test_a_success_after_the_expiry_settles(bench: Bench) -> None:
 
 @pytest.mark.parametrize("report", [PENDING, UNKNOWN, NOT_FOUND])
 async def test_a_single_look_never_goes_on(bench: Bench, report: GatewayReport) -> None:
-    """Mode ONCE schedules, marks and records nothing; it asks whatever was marked before."""
+    """Mode ONCE schedules, marks and records nothing but that it was answered."""
     await bench.registered()
     await bench.cache.mark_step("p1", 0, 6)
     bench.change("p1", step=6)
     bench.journal.calls.clear()
     bench.gateway.will_say(report)
     assert DONE == await bench.poll.handle(due(6, mode=Mode.ONCE))
-    assert ["seen", "watch_states", "query"] == bench.journal.calls
+    answered = [] if report is UNKNOWN else ["looked"]
+    assert ["seen", "watch_states", "query", *answered] == bench.journal.calls
 
 
 async def test_a_single_look_past_the_expiry_closes_nothing(bench: Bench) -> None:
@@ -358,7 +359,7 @@ async def test_a_single_look_past_the_expiry_closes_nothing(bench: Bench) -> Non
     await bench.registered()
     bench.change("p1", unresolved=True)
     assert DONE == await bench.poll.handle(replace(EXPIRED, mode=Mode.ONCE))
-    assert ["seen", "watch_states", "query"] == bench.journal.calls
+    assert ["seen", "watch_states", "query", "looked"] == bench.journal.calls
 
 
 @pytest.mark.parametrize("before", [Outcome.FAILED, Outcome.CLOSED])
@@ -406,3 +407,25 @@ async def test_a_watch_does_not_end_while_its_gateway_is_spared(bench: Bench) ->
     assert DONE == await bench.poll.handle(due(7))
     assert [7, 7] == [message.step for _, message in bench.bus.polls]
     assert (PaymentStatus.PENDING, False) == (bench.payment().status, bench.payment().unresolved)
+
+
+@pytest.mark.parametrize("report", [PENDING, NOT_FOUND, PAID])
+async def test_a_watch_whose_terms_have_changed_is_not_ended_by_its_old_life(
+    bench: Bench, report: GatewayReport
+) -> None:
+    """A repeat brought a later deadline: the new life of the watch carries it."""
+    await bench.registered()
+    bench.change("p1", epoch=1, expires_at=later(7_200))
+    bench.clock.move(10)
+    bench.gateway.will_say(report)
+    assert DONE == await bench.poll.handle(due(0, expires_ms=to_ms(later(3))))
+    assert ([], []) == (bench.gateway.asked, bench.bus.polls)
+    assert [("mock", "older-epoch")] == bench.meter.of("poll_dropped")
+
+
+async def test_a_first_poll_past_the_deadline_is_asked(bench: Bench) -> None:
+    """That nothing was recorded yet does not mean that it was done."""
+    await bench.registered()
+    bench.clock.move(10)
+    await bench.poll.handle(due(0, expires_ms=to_ms(later(3))))
+    assert ["query", "close", "query"] == bench.journal.of("query", "close")

@@ -176,3 +176,18 @@ async def test_a_callback_that_came_first_is_taken_up(bench: Bench) -> None:
     await bench.register.handle(initiated(), None)
     await bench.register.handle(initiated(payment_id="p2", order_id="o2"), None)
     assert ["p1"] == bench.callbacks.taken
+
+
+@pytest.mark.parametrize("more", [{"gateway_ref": "ref-1"}, {"expires_at": "2026-03-01T20:00:00Z"}])
+async def test_a_repeat_that_fills_a_field_gives_the_watch_a_new_life(
+    bench: Bench, more: dict[str, str]
+) -> None:
+    """The running chain carries the old terms; the new one carries the new ones."""
+    first = {name: value for name, value in initiated().items() if name != "expires_at"}
+    await bench.register.handle(first, None)
+    await bench.register.handle({**first, **more}, None)
+    [(_, old), (_, new)] = bench.bus.polls
+    assert (0, 1, 0) == (old.epoch, new.epoch, new.step)
+    assert (new.gateway_ref, new.expires_ms) != (old.gateway_ref, old.expires_ms)
+    await bench.register.handle({**first, **more}, None)
+    assert 1 == bench.bus.polls[-1][1].epoch

@@ -94,6 +94,15 @@ class FakeStore:
             for payment in self._close_siblings(effects, decided)
         ]
 
+    async def looked(self, payment_id: str, epoch: int, next_at: datetime | None) -> None:
+        """See the port."""
+        payment = self.payments[payment_id]
+        if payment.epoch == epoch and payment.status in {
+            PaymentStatus.FAILED,
+            PaymentStatus.CLOSED,
+        }:
+            self.revive_at[payment_id] = next_at
+
     async def end_closing(self, payment_id: str, now: datetime) -> None:
         """See the port."""
         payment = self.payments[payment_id]
@@ -166,7 +175,7 @@ class FakeStore:
         return [
             self._mark_closing(payment, "order-cancelled", now)
             for payment in own
-            if payment.status in UNFINISHED
+            if payment.status in UNFINISHED and not payment.mismatched
         ]
 
     async def delete_events(self, event_ids: Sequence[str]) -> list[None]:
@@ -305,9 +314,11 @@ class FakeStore:
         if message.expires_given and not self.expires_given[key]:
             payment = replace(payment, expires_at=message.expires_at)
             self.expires_given[key] = True
-        ref = payment.gateway_ref or message.gateway_ref
-        self.payments[key] = replace(payment, gateway_ref=ref)
-        return self.payments[key]
+        payment = replace(payment, gateway_ref=payment.gateway_ref or message.gateway_ref)
+        if payment != self.payments[key]:
+            payment = replace(payment, epoch=payment.epoch + 1, step=0)
+        self.payments[key] = payment
+        return payment
 
     def _owner(self, gateway: str, ref: str | None) -> str | None:
         owners = (

@@ -138,3 +138,11 @@ async def test_a_recorded_step_does_not_put_off_a_close(store: Store) -> None:
     )
     assert ([], ["p2"]) == (before, [one.payment_id for one in revived])
     assert "order-paid" == revived[0].closing
+
+
+async def test_what_waits_for_a_person_is_not_closed_with_its_order(store: Store) -> None:
+    """Its money is in: there is nothing to close, and nothing that would end the close."""
+    await register(store, registration("p1"))
+    await settle(store, paid("p1", 7))
+    assert [] == await store.orders.cancel("o1", NOW)
+    assert [None] == await closing(store, "p1")

@@ -128,3 +128,25 @@ async def test_payments_of_other_gateways_stay_overdue_and_hold_up_nobody(store:
     assert "p9" == revived.payment_id
     assert [] == await store.watches.revive(later(10), 2, again_at(None), [])
     assert 5 == len(await store.watches.revive(later(10), 9, again_at(None)))
+
+
+async def test_a_look_at_an_ended_payment_plans_the_next(store: Store) -> None:
+    """By its epoch, and only while it has ended."""
+    await register(store, registration("p1"), registration("p2", "o2"))
+    await settle(store, word("p1", Outcome.CLOSED))
+    for payment_id, epoch in (("p1", 9), ("p2", 0)):
+        await store.watches.looked(payment_id, epoch, None)
+    overdue = await store.watches.revive(later(10**6), 9, lambda _: [], ["mock"])
+    assert [] == overdue
+
+    def found(payments: Sequence[Payment]) -> list[Revival]:
+        names.extend(one.payment_id for one in payments)
+        return []
+
+    names: list[str] = []
+    await store.watches.revive(later(10**6), 9, found, ["mock"])
+    assert ["p1", "p2"] == sorted(names)
+    names.clear()
+    await store.watches.looked("p1", 0, None)
+    await store.watches.revive(later(10**6), 9, found, ["mock"])
+    assert ["p2"] == names

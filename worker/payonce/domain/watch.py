@@ -9,6 +9,7 @@ from payonce.domain.payment import UNFINISHED, Payment, PaymentStatus
 UNRESOLVED_EVERY = timedelta(hours=1)
 UNRESOLVED_FOR = timedelta(days=30)
 SECOND_LOOK_AFTER = timedelta(minutes=10)
+LOOK_AGAIN_AFTER = timedelta(minutes=5)
 CLOSE_AGAIN_AFTER = timedelta(minutes=1)
 REFUND_AGAIN_AFTER = timedelta(minutes=1)
 RETELL_AFTER = timedelta(minutes=4)
@@ -53,14 +54,23 @@ def revive_after_answer(payment: Payment, now: datetime) -> datetime | None:
 
 
 def revive_after_revival(payment: Payment, now: datetime, terms: Terms) -> datetime | None:
-    """Return when a payment that the sweeper has just revived is looked at next; None: never."""
+    """Return when a payment that the sweeper has just revived is looked at next; None: never.
+
+    One that has ended is looked at again soon, unless this look finds an answer: its message may
+    be lost like any other.
+    """
     if payment.status in UNFINISHED and not payment.unresolved:
         again = revive_after_step(now, payment.step, terms)
         return min(again, now + CLOSE_AGAIN_AFTER) if payment.closing else again
     if payment.status in UNFINISHED:
         return _hourly(payment, now)
-    last_look = payment.expires_at + terms.lateness
-    return last_look if last_look > now else None
+    return now + LOOK_AGAIN_AFTER
+
+
+def last_look(expires_at: datetime, lateness: timedelta, now: datetime) -> datetime | None:
+    """Return when an ended payment is asked about a last time; None: that is behind it."""
+    last = expires_at + lateness
+    return last if last > now else None
 
 
 def _hourly(payment: Payment, now: datetime) -> datetime | None:

@@ -52,10 +52,16 @@ def unavailable(detail: str) -> web.Response:
 
 
 @web.middleware
-async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer every error with a problem document; what is our fault is logged, not told."""
+async def names(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer 404 where a path names what no name can be: no store is asked for it."""
     if not all(part.isprintable() for part in request.match_info.values()):
         return problem(404, "not-found", "nothing has such a name")
+    return await handler(request)
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every error with a problem document; what is our fault is logged, not told."""
     try:
         return await handler(request)
     except Refused as error:

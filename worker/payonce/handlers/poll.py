@@ -1,6 +1,7 @@
 """A poll is due: ask the gateway, then settle, go on, or end the watch."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from payonce.batching import Batcher
 from payonce.domain.effects import Occasion
@@ -9,8 +10,8 @@ from payonce.domain.ladder import is_recorded
 from payonce.domain.messages import MAX_POLLS_CARRIED, Mode, PollDue
 from payonce.domain.payment import UNFINISHED
 from payonce.domain.report import GatewayReport, Outcome, Source
-from payonce.domain.times import to_ms
-from payonce.domain.watch import revive_after_step
+from payonce.domain.times import from_ms, to_ms
+from payonce.domain.watch import last_look, revive_after_step
 from payonce.handlers.settle import Settler
 from payonce.ports.bus import DONE, Fate, Park, Timer
 from payonce.ports.cache import Cache
@@ -33,6 +34,7 @@ class Poll:
         clock: Clock,
         meter: Meter,
     ) -> None:
+        self._watches = watches
         self._settler = settler
         self._timer = timer
         self._cache = cache
@@ -60,11 +62,11 @@ class Poll:
 
     async def _poll(self, message: PollDue, gateway: Gateway) -> Fate:
         self._meter.poll_started(message.gateway, (self._now_ms() - message.due_ms) / 1000)
-        reason = await self._why_done(message)
-        if reason:
-            return self._drop(message, reason)
         # Before asking: a charge unknown before its deadline may be paid when the answer arrives.
         expired = self._now_ms() >= message.expires_ms
+        reason = await self._why_done(message, expired=expired)
+        if reason:
+            return self._drop(message, reason)
         report = await gateway.query(ChargeRef(message.payment_id, message.gateway_ref))
         if report.spared:
             await self._put_off(message, gateway, report)
@@ -72,9 +74,16 @@ class Poll:
             await self._settle(message, report, Source.POLL, watch_ended=expired)
         elif message.mode is Mode.WATCH:
             await self._go_on(message, gateway, report, expired=expired)
+        if message.mode is Mode.ONCE and report.outcome is not Outcome.UNKNOWN:
+            await self._watches.looked(message.payment_id, message.epoch, self._next_look(message))
         return DONE
 
-    async def _why_done(self, message: PollDue) -> str:
+    def _next_look(self, message: PollDue) -> datetime | None:
+        """Return when a payment that has ended is looked at again; None: never."""
+        lateness = self._gateways[message.gateway].terms.lateness
+        return last_look(from_ms(message.expires_ms), lateness, self._clock.now())
+
+    async def _why_done(self, message: PollDue, *, expired: bool) -> str:
         """Return why this poll needs no answer; empty: it does."""
         seen = await self._cache.seen(message.payment_id, message.epoch, message.step)
         if seen.succeeded and not message.epoch:
@@ -86,8 +95,9 @@ class Poll:
             # One that was put off while its gateway was spared may have been sent anew meanwhile.
             state = await self._states.submit(message.payment_id)
             return "older-epoch" if state and state.epoch > message.epoch else ""
-        if not is_recorded(message.step):
+        if not (expired or is_recorded(message.step)):
             return ""
+        # Also before a watch ends: a repeat may have given the payment other terms meanwhile.
         return _why_history(message, await self._states.submit(message.payment_id))
 
     async def _go_on(
@@ -168,4 +178,5 @@ def _why_history(message: PollDue, state: WatchState | None) -> str:
         return state.status.lower()
     if state.epoch > message.epoch:
         return "older-epoch"
-    return "step-recorded" if state.step >= message.step and state.epoch == message.epoch else ""
+    known = is_recorded(message.step) and state.epoch == message.epoch
+    return "step-recorded" if known and state.step >= message.step else ""

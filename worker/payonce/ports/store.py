@@ -155,6 +155,10 @@ class Watches(Protocol):
         """
         ...
 
+    async def looked(self, payment_id: str, epoch: int, next_at: datetime | None) -> None:
+        """Note that a FAILED or CLOSED payment of this epoch was asked about, and the next time."""
+        ...
+
     async def end_closing(self, payment_id: str, now: datetime) -> None:
         """Note that a gateway cannot close this payment: it is watched to its end."""
         ...

@@ -68,6 +68,10 @@ class Watches:
         rows = await self._database.fetch(SQL["restart"], payment_id, now, revive_at)
         return payment_of(rows[0]) if rows else None
 
+    async def looked(self, payment_id: str, epoch: int, next_at: datetime | None) -> None:
+        """Note that an ended payment was asked about; one that has come to life is left alone."""
+        await self._database.fetch(SQL["looked"], payment_id, epoch, next_at)
+
     async def end_closing(self, payment_id: str, now: datetime) -> None:
         """Note that a gateway cannot close this payment: it is watched to its end."""
         await self._database.fetch(SQL["end_closing"], payment_id, now)

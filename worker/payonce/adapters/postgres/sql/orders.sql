@@ -44,6 +44,7 @@ UPDATE payments p SET closing = 'order-cancelled', revive_at = LEAST(p.revive_at
 FROM orders o
 WHERE o.order_id = $1 AND p.order_id = o.order_id
     AND o.status = 'CANCELLED' AND p.status IN ('CREATED', 'PENDING')
+    AND p.mismatched IS NULL
 RETURNING
     p.payment_id, p.order_id, p.gateway, p.amount, p.currency, p.status, p.gateway_ref,
     p.expires_at, p.epoch, p.step, p.duplicate, p.unresolved, p.mismatched, p.traceparent,

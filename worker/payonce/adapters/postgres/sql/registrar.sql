@@ -105,7 +105,16 @@ FROM unnest($1::text[], $2::bigint[], $3::text[]) AS w (order_id, amount, curren
 WHERE o.order_id = w.order_id;
 
 -- name: fill_payments
+-- A watch that runs already carries the old terms: a new life of it carries these.
 UPDATE payments p SET
+    epoch = p.epoch + CASE WHEN
+        (p.gateway_ref IS NULL AND w.gateway_ref IS NOT NULL)
+        OR (w.expires_given AND NOT p.expires_given)
+        THEN 1 ELSE 0 END,
+    step = CASE WHEN
+        (p.gateway_ref IS NULL AND w.gateway_ref IS NOT NULL)
+        OR (w.expires_given AND NOT p.expires_given)
+        THEN 0 ELSE p.step END,
     gateway_ref = COALESCE(p.gateway_ref, w.gateway_ref),
     expires_at = CASE WHEN p.expires_given THEN p.expires_at ELSE w.expires_at END,
     expires_given = p.expires_given OR w.expires_given

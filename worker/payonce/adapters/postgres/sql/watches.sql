@@ -75,3 +75,7 @@ WITH restarted AS (
     FROM restarted
 )
 SELECT * FROM restarted;
+
+-- name: looked
+UPDATE payments SET revive_at = $3
+WHERE payment_id = $1 AND epoch = $2 AND status IN ('FAILED', 'CLOSED');
