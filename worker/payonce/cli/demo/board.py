@@ -54,7 +54,7 @@ class Board:
             self._say(plans, orders, elapsed_s)
             return
         lines = [f"{_CLEAR}payonce demo   {elapsed_s:4.0f} s   waits: {' · '.join(RUNGS)}", ""]
-        for story in STORIES:
+        for story in (one for one in STORIES if any(plan.story is one for plan in plans)):
             mine = [plan for plan in plans if plan.story is story]
             cells = "  ".join(_order_cell(plan, orders, queries) for plan in mine)
             lines.append(f"{story.name:<32}{cells}")

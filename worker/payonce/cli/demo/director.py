@@ -33,7 +33,7 @@ async def execute(arguments: argparse.Namespace) -> int:
     configure_logs({**os.environ, "PAYONCE_LOG_LEVEL": "error"})
     stop = asyncio.Event()
     stop_on_signals(stop)
-    shop, book = Shop(uuid4().hex[:6]), ShopBook()
+    shop, book = Shop(uuid4().hex[:6], has_edge=not arguments.embedded), ShopBook()
     if arguments.embedded:
         print(_EMBEDDED, flush=True)
     opened = open_embedded_town if arguments.embedded else open_real_town
