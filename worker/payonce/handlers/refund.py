@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 import structlog
@@ -138,7 +138,7 @@ class Refunder:
         return await gateway.query(_charge(winner))
 
     async def _send(self, case: Case, refund: Refund, gateway: Gateway) -> RefundReport | None:
-        """Return what the gateway said; None where the refund is held after all."""
+        """Return what the gateway said; None where that is dealt with already."""
         order = NewRefund(
             refund_id=refund.refund_id,
             payment_id=refund.payment_id,
@@ -158,22 +158,32 @@ class Refunder:
     ) -> RefundReport | None:
         """Believe a first refusal; after a repeat the earlier sending may be the reason for it."""
         refused = RefundReport(RefundOutcome.FAILED, f"{error.code} {error.problem}".strip())
-        if refund.attempts == 1:
-            return refused
-        charge = _charge(case.payment)
-        found = await gateway.query_refund(refund.refund_id, charge)
-        if found.outcome is not RefundOutcome.NOT_FOUND:
-            return found
-        report = await gateway.query(charge)
-        if report.outcome is Outcome.UNKNOWN:
-            return RefundReport(RefundOutcome.UNKNOWN, report.reason, report.retry_after_s)
-        if report.refunded == 0:
-            return refused
-        facts = {"refunded": report.refunded, "said": refused.reason}
-        await self._change(
-            refund.refund_id, partial(_hold_submitted, facts=facts, now=self._clock.now())
-        )
+        judge = partial(conclude, report=refused, source="answer", now=self._clock.now())
+        if refund.attempts > 1:
+            charge = _charge(case.payment)
+            found = await gateway.query_refund(refund.refund_id, charge)
+            if found.outcome is not RefundOutcome.NOT_FOUND:
+                return found
+            report = await gateway.query(charge)
+            if report.outcome is Outcome.UNKNOWN:
+                return RefundReport(RefundOutcome.UNKNOWN, report.reason, report.retry_after_s)
+            if report.refunded:
+                facts = {"refunded": report.refunded, "said": refused.reason}
+                judge = partial(
+                    hold, rule=Rule.ALREADY_REFUNDED, facts=facts, now=self._clock.now()
+                )
+        own = partial(_if_unchanged, attempts=refund.attempts, judge=judge)
+        if await self._change(refund.refund_id, own) is None:
+            await self._look_later(refund.refund_id)
         return None
+
+    async def _look_later(self, refund_id: str) -> None:
+        """Have a refund looked at that another worker took further: a query says how it stands."""
+        case = await self._refunds.find(refund_id)
+        if case is not None:
+            wait_ms = self._ladder.wait_covering_ms(case.refund.looks, 0)
+            due_ms = to_ms(self._clock.now()) + wait_ms
+            await self._timer.refund_after(wait_ms, refund_due(case.refund, due_ms))
 
     async def _follow(self, message: RefundDue, report: RefundReport | None, source: str) -> None:
         """Take a final word; come back after anything else."""
@@ -225,10 +235,14 @@ class Refunder:
         return effects
 
 
-def _hold_submitted(case: Case, facts: dict[str, object], now: datetime) -> RefundEffects | None:
-    if case.refund.status is not RefundStatus.SUBMITTED:
+def _if_unchanged(
+    case: Case, attempts: int, judge: Callable[[Case], RefundEffects | None]
+) -> RefundEffects | None:
+    """Judge an answer to one sending only while no other worker sent or ended the refund."""
+    refund = case.refund
+    if refund.status is not RefundStatus.SUBMITTED or refund.attempts != attempts:
         return None
-    return hold(case, Rule.ALREADY_REFUNDED, facts, now)
+    return judge(case)
 
 
 def _charge(payment: Payment) -> ChargeRef:
