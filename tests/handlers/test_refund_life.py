@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from payonce.domain.errors import Unavailable
 from payonce.domain.messages import RefundDue
 from payonce.domain.refund import RefundStatus
+from payonce.domain.refunding import RefundEffects
 from payonce.domain.report import RefundOutcome, RefundReport
 from payonce.ports.bus import DONE, Park
 from tests.handlers.refund_bench import (
@@ -73,6 +75,40 @@ async def test_a_worker_that_dies_after_the_commit_asks_before_it_repeats(
     await bench.refunder.handle(message)
     assert ["refund", "query_refund", "refund"] == bench.bench.journal.of("refund", "query_refund")
     assert 1 == len(bench.gateway.moves)
+
+
+async def test_a_worker_that_slept_since_the_commit_sends_nothing(bench: RefundBench) -> None:
+    """Meanwhile another one was refused, and a person paid by bank: money would leave twice."""
+    change = bench.refunds.change
+
+    async def sleepy_change(*arguments: Any, **named: Any) -> RefundEffects | None:
+        effects = await change(*arguments, **named)
+        if named.get("counting"):
+            bench.bench.clock.move(11)
+            bench.change(attempts=2, status=RefundStatus.FAILED, resolved_by="ann")
+        return effects
+
+    bench.refunds.change = sleepy_change  # type: ignore[method-assign]
+    await bench.look()
+    assert ([], []) == (bench.gateway.moves, bench.bench.journal.of("refund"))
+    assert [5_000] == bench.waits()
+
+
+async def test_a_sleeper_asks_before_it_sends(bench: RefundBench) -> None:
+    """Nobody else came by: the next look finds nothing, and sends."""
+    change = bench.refunds.change
+    naps = [11, 0, 10]
+
+    async def sleepy_change(*arguments: Any, **named: Any) -> RefundEffects | None:
+        effects = await change(*arguments, **named)
+        bench.bench.clock.move(naps.pop(0) if naps else 0)
+        return effects
+
+    bench.refunds.change = sleepy_change  # type: ignore[method-assign]
+    await bench.look()
+    await bench.refunder.handle(bench.bench.bus.refunds[-1][1])
+    assert ["query_refund", "refund"] == bench.bench.journal.of("refund", "query_refund")
+    assert (RefundStatus.SUCCEEDED, None) == bench.stands()
 
 
 @pytest.mark.parametrize("call", ["refunds.find", "refunds.change"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
@@ -23,6 +23,7 @@ from payonce.domain.refunding import (
 from payonce.domain.report import GatewayReport, Outcome, RefundOutcome, RefundReport
 from payonce.domain.risk import Answers, Case, Policy, Rule, Verdict
 from payonce.domain.times import to_ms
+from payonce.domain.watch import REFUND_SENT_WITHIN
 from payonce.handlers.announce import Announcer
 from payonce.ports.bus import DONE, Fate, Park, Timer
 from payonce.ports.clock import Clock
@@ -102,13 +103,14 @@ class Refunder:
         answers = await self._ask_around(case, gateway)
         effects = await self._change(
             message.refund_id,
-            partial(consider, answers=answers, policy=self._policy, now=self._clock.now()),
+            lambda locked: consider(locked, answers, self._policy, self._clock.now()),
             reported_ref=answers.duplicate.gateway_ref,
             counting=True,
         )
         match effects and effects.verdict:
             case Verdict.SEND if effects and effects.refund:
-                report = await self._send(case, effects.refund, gateway)
+                decided_at = effects.entries[-1].at
+                report = await self._send(case, effects.refund, gateway, decided_at)
                 await self._follow(message, report, "answer")
             case Verdict.FOUND if answers.known:
                 await self._follow(message, answers.known, "query")
@@ -137,15 +139,23 @@ class Refunder:
             return None
         return await gateway.query(_charge(winner))
 
-    async def _send(self, case: Case, refund: Refund, gateway: Gateway) -> RefundReport | None:
-        """Return what the gateway said; None where that is dealt with already."""
+    async def _send(
+        self, case: Case, refund: Refund, gateway: Gateway, decided_at: datetime
+    ) -> RefundReport | None:
+        """Return what the gateway said; None where that is dealt with already.
+
+        Who slept since the decision does not send: another look asks first how the refund stands.
+        """
         order = NewRefund(
             refund_id=refund.refund_id,
             payment_id=refund.payment_id,
             amount=refund.amount,
             reason=refund.reason,
             gateway_ref=case.payment.gateway_ref,
+            may_leave=lambda: self._clock.now() <= decided_at + REFUND_SENT_WITHIN,
         )
+        if not order.may_leave():
+            return RefundReport(RefundOutcome.UNKNOWN, "decided too long ago")
         try:
             return await gateway.refund(order)
         except GatewayRetryable as error:
@@ -158,7 +168,9 @@ class Refunder:
     ) -> RefundReport | None:
         """Believe a first refusal; after a repeat the earlier sending may be the reason for it."""
         refused = RefundReport(RefundOutcome.FAILED, f"{error.code} {error.problem}".strip())
-        judge = partial(conclude, report=refused, source="answer", now=self._clock.now())
+        judge: Callable[[Case], RefundEffects | None] = partial(
+            conclude, report=refused, source="answer", now=self._clock.now()
+        )
         if refund.attempts > 1:
             charge = _charge(case.payment)
             found = await gateway.query_refund(refund.refund_id, charge)
