@@ -83,7 +83,7 @@ class Refunder:
             return False
         if report.is_final:
             await self._conclude(refund_id, report, "webhook")
-        elif case.refund.status in LIVE or case.refund.status is RefundStatus.SUCCEEDED:
+        elif case.refund.status in LIVE or case.refund.may_be_known:
             await self._timer.refund_after(0, refund_due(case.refund, to_ms(self._clock.now())))
         return True
 
@@ -91,11 +91,13 @@ class Refunder:
         case = await self._refunds.find(message.refund_id)
         if case is None:
             return Park(f"unknown-refund: {message.refund_id}")
-        if case.refund.status is RefundStatus.SUCCEEDED:
-            # Asked about by a hint alone: a gateway may turn a success into a failure.
+        if case.refund.status not in LIVE:
+            if not case.refund.may_be_known:
+                return DONE
+            # Asked about by a hint alone: a gateway may change its mind after a refund's end.
             report = await gateway.query_refund(message.refund_id, _charge(case.payment))
             await self._conclude(message.refund_id, report, "query")
-        elif case.refund.status in LIVE and message.step == case.refund.looks:
+        elif message.step == case.refund.looks:
             await self._go_on(message, case, gateway)
         return DONE
 
