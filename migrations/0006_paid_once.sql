@@ -48,6 +48,9 @@ ALTER TABLE refunds
     ADD COLUMN resolved_why text,
     -- How many looks have scheduled the next one: an older look is history.
     ADD COLUMN looks integer NOT NULL DEFAULT 0,
+    -- When its gateway told of a success that was no longer to be believed; null once a person has
+    -- taken care of that.
+    ADD COLUMN contradicted_at timestamptz,
     ADD CONSTRAINT refunds_looks_count CHECK (looks >= 0);
 
 -- What was sent within the last hour.
@@ -58,7 +61,7 @@ CREATE INDEX refunds_under_way ON refunds (submitted_at) WHERE status = 'SUBMITT
 
 -- What a person still has to do something about.
 CREATE INDEX refunds_open ON refunds (created_at, refund_id)
-    WHERE status IN ('HELD', 'MANUAL', 'FAILED');
+    WHERE status IN ('HELD', 'MANUAL', 'FAILED') OR contradicted_at IS NOT NULL;
 
 DROP TRIGGER refunds_step ON refunds;
 CREATE TRIGGER refunds_step BEFORE UPDATE ON refunds FOR EACH ROW

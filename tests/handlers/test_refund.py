@@ -247,6 +247,20 @@ async def test_a_first_refusal_is_a_failure_in_the_gateway_s_words(bench: Refund
     assert "failed: http-422 no such card" == bench.refund().last_answer
 
 
+@pytest.mark.parametrize("status", [RefundStatus.SUBMITTED, RefundStatus.SUCCEEDED])
+async def test_a_refusal_after_another_s_sending_concludes_nothing(
+    bench: RefundBench, status: RefundStatus
+) -> None:
+    """Who slept over it knows neither that it was sent again nor that it arrived: a query does."""
+    bench.gateway.answers.append(REFUSED)
+    bench.gateway.status[RF] = SUCCEEDED
+    bench.gateway.while_refunding = lambda: bench.change(attempts=2, status=status)
+    await bench.look()
+    assert ((status, None), [5_000]) == (bench.stands(), bench.waits())
+    await bench.refunder.handle(bench.bench.bus.refunds[-1][1])
+    assert (RefundStatus.SUCCEEDED, None) == bench.stands()
+
+
 async def test_a_refused_repeat_is_asked_about_first(bench: RefundBench) -> None:
     """The first sending may be why it was refused."""
     bench.gateway.answers.extend([LOST, REFUSED])

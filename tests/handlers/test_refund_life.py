@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from payonce.domain.errors import Unavailable
+from payonce.domain.errors import Conflict, Unavailable
 from payonce.domain.messages import RefundDue
 from payonce.domain.refund import RefundStatus
+from payonce.domain.refunding import RefundEffects
 from payonce.domain.report import RefundOutcome, RefundReport
 from payonce.ports.bus import DONE, Park
 from tests.handlers.refund_bench import (
@@ -75,6 +77,40 @@ async def test_a_worker_that_dies_after_the_commit_asks_before_it_repeats(
     assert 1 == len(bench.gateway.moves)
 
 
+async def test_a_worker_that_slept_since_the_commit_sends_nothing(bench: RefundBench) -> None:
+    """Meanwhile another one was refused, and a person paid by bank: money would leave twice."""
+    change = bench.refunds.change
+
+    async def sleepy_change(*arguments: Any, **named: Any) -> RefundEffects | None:
+        effects = await change(*arguments, **named)
+        if named.get("counting"):
+            bench.bench.clock.move(11)
+            bench.change(attempts=2, status=RefundStatus.FAILED, resolved_by="ann")
+        return effects
+
+    bench.refunds.change = sleepy_change  # type: ignore[method-assign]
+    await bench.look()
+    assert ([], []) == (bench.gateway.moves, bench.bench.journal.of("refund"))
+    assert [5_000] == bench.waits()
+
+
+async def test_a_sleeper_asks_before_it_sends(bench: RefundBench) -> None:
+    """Nobody else came by: the next look finds nothing, and sends."""
+    change = bench.refunds.change
+    naps = [11, 0, 10]
+
+    async def sleepy_change(*arguments: Any, **named: Any) -> RefundEffects | None:
+        effects = await change(*arguments, **named)
+        bench.bench.clock.move(naps.pop(0) if naps else 0)
+        return effects
+
+    bench.refunds.change = sleepy_change  # type: ignore[method-assign]
+    await bench.look()
+    await bench.refunder.handle(bench.bench.bus.refunds[-1][1])
+    assert ["query_refund", "refund"] == bench.bench.journal.of("refund", "query_refund")
+    assert (RefundStatus.SUCCEEDED, None) == bench.stands()
+
+
 @pytest.mark.parametrize("call", ["refunds.find", "refunds.change"])
 async def test_an_absent_database_sends_nothing(bench: RefundBench, call: str) -> None:
     """What cannot be written down does not leave."""
@@ -130,6 +166,59 @@ async def test_a_hint_has_the_gateway_asked_at_once(bench: RefundBench) -> None:
     assert await bench.refunder.heard(RF, "p2", hint)
     await bench.refunder.handle(bench.bench.bus.refunds[-1][1])
     assert (RefundStatus.FAILED, None) == bench.stands()
+
+
+@pytest.mark.parametrize(
+    ("changes", "listed"),
+    [
+        ({"status": RefundStatus.FAILED, "resolved_by": "ann"}, True),
+        ({"status": RefundStatus.REJECTED, "rejected_by": "ann"}, True),
+        ({"status": RefundStatus.HELD, "rule": "key-forgotten"}, False),
+        ({"status": RefundStatus.MANUAL}, False),
+    ],
+)
+async def test_a_success_after_the_end_is_asked_about_and_never_swallowed(
+    bench: RefundBench, changes: dict[str, Any], listed: bool
+) -> None:
+    """It is taken where the table allows that; else noted once, and listed for a person."""
+    bench.change(attempts=1, **changes)
+    bench.gateway.status[RF] = SUCCEEDED
+    for _ in range(2):
+        assert await bench.refunder.heard(RF, "p2", RefundReport(RefundOutcome.UNKNOWN))
+        await bench.refunder.handle(bench.bench.bus.refunds[-1][1])
+    after, kind = (
+        (changes["status"], "refund.contradicted")
+        if listed
+        else (RefundStatus.SUCCEEDED, "refund.succeeded")
+    )
+    assert (after, [kind]) == (bench.refund().status, bench.kinds())
+    assert listed is (bench.refund().contradicted_at is not None)
+
+
+async def test_a_contradiction_is_ended_by_a_person(bench: RefundBench) -> None:
+    """The refund stays what it is, and the same word does not list it again."""
+    bench.change(attempts=1, status=RefundStatus.FAILED, resolved_by="ann")
+    await bench.refunder.heard(RF, "p2", SUCCEEDED)
+    with pytest.raises(Conflict, match="went back already"):
+        await bench.desk.resolve(RF, "refund", "bob", "-")
+    await bench.desk.resolve(RF, "kept", "bob", "the bank transfer was called back")
+    await bench.refunder.heard(RF, "p2", SUCCEEDED)
+    refund = bench.refund()
+    assert (RefundStatus.FAILED, None, "bob") == (
+        refund.status,
+        refund.contradicted_at,
+        refund.resolved_by,
+    )
+    assert ["refund.contradicted", "refund.resolved"] == bench.kinds()
+    assert [] == bench.bench.told()
+
+
+async def test_a_hint_about_a_refund_that_never_left_asks_nobody(bench: RefundBench) -> None:
+    """Its gateway cannot know of it."""
+    bench.change(status=RefundStatus.HELD, rule="kill-switch")
+    assert await bench.refunder.heard(RF, "p2", RefundReport(RefundOutcome.UNKNOWN))
+    await bench.look()
+    assert ([], []) == (bench.waits(), bench.bench.journal.of("query_refund"))
 
 
 @pytest.mark.parametrize(("refund", "payment"), [("rf-none", "p2"), (RF, "p1")])

@@ -93,7 +93,8 @@ async def test_a_success_may_turn_into_a_failure(books: Books) -> None:
     noted = await books.end()
     assert "refund.contradicted" == (noted and noted.entries[0].kind)
     assert await books.end() is None
-    assert RefundStatus.FAILED is (await books.case()).refund.status
+    refund = (await books.case()).refund
+    assert (RefundStatus.FAILED, later(1)) == (refund.status, refund.contradicted_at)
 
 
 async def test_a_held_refund_of_which_the_gateway_speaks_takes_every_step(books: Books) -> None:

@@ -12,10 +12,12 @@ from payonce.adapters.postgres.overview import Overview
 from payonce.adapters.postgres.reader import Reader
 from payonce.adapters.postgres.refunds import Refunds as PostgresRefunds
 from payonce.domain.errors import Conflict
-from payonce.domain.people import Word, approve, ask
-from payonce.domain.refunding import RefundEffects, consider
+from payonce.domain.ids import refund_id
+from payonce.domain.people import Word, approve, ask, resolve_refund
+from payonce.domain.refunding import RefundEffects, ResolvedAs, consider
 from payonce.domain.report import RefundOutcome, RefundReport
 from payonce.domain.risk import Answers, GatewayPolicy, Policy, Verdict
+from payonce.domain.times import format_time
 from tests.handlers.fakes import FakeClock
 from tests.store.making import NOW, Store, later, register, registration, settle, success
 from tests.store.refund_books import (
@@ -112,6 +114,26 @@ async def test_refunds_are_listed_while_they_wait_for_a_person(
     assert ["HELD", "HELD", "MANUAL"] == waiting
     failed = (await reader.refunds(status="FAILED")).items
     assert [names[2]] == [one["refund_id"] for one in failed]
+
+
+async def test_a_contradicted_refund_is_listed_until_a_person_ends_it(
+    postgres_books: Books, database: Database
+) -> None:
+    """Also one that was taken care of already, or that another one followed."""
+    reader, change = Reader(database), postgres_books.refunds.change
+    await duplicated(postgres_books)
+    await postgres_books.send()
+    await postgres_books.end(RefundReport(RefundOutcome.FAILED))
+    resolve = partial(resolve_refund, resolved_as=ResolvedAs.KEPT, word=ANN, now=NOW)
+    await change(RF, resolve)
+    await postgres_books.refunds.change_payment("p2", partial(ask, amount=None, word=ANN, now=NOW))
+    second = refund_id("p2", 2)
+    assert [second] == [one["refund_id"] for one in (await reader.refunds()).items]
+    await postgres_books.end()
+    listed = {one["refund_id"]: one["contradicted_at"] for one in (await reader.refunds()).items}
+    assert {RF: format_time(later(1)), second: None} == listed
+    await change(RF, resolve)
+    assert [second] == [one["refund_id"] for one in (await reader.refunds()).items]
 
 
 async def test_what_was_sent_lately_is_counted_for_the_metrics(

@@ -13,7 +13,16 @@ from payonce.domain.money import check_amount
 from payonce.domain.people import say
 from payonce.settings import Settings, load_settings
 
-_COLUMNS = ("refund_id", "payment_id", "order_id", "money", "status", "rule", "requested_by")
+_COLUMNS = (
+    "refund_id",
+    "payment_id",
+    "order_id",
+    "money",
+    "status",
+    "rule",
+    "requested_by",
+    "contradicted_at",
+)
 
 
 async def execute(arguments: argparse.Namespace) -> int:

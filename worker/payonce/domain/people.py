@@ -209,6 +209,8 @@ _NEXT = {
 def resolve_refund(case: Case, resolved_as: ResolvedAs, word: Word, now: datetime) -> RefundEffects:
     """Return a refund that a person took care of. Raises Conflict."""
     refund = case.refund
+    if refund.contradicted_at is not None:
+        return _resolve_contradicted(case, resolved_as, word, now)
     if refund.status not in {RefundStatus.MANUAL, RefundStatus.HELD, RefundStatus.FAILED}:
         raise Conflict("not-listed", f"{refund.refund_id} is {refund.status}: it waits for nobody")
     if resolved_as is ResolvedAs.REFUND:
@@ -222,6 +224,24 @@ def resolve_refund(case: Case, resolved_as: ResolvedAs, word: Word, now: datetim
     if resolved_as is ResolvedAs.KEPT:
         return _reject(resolved, word, now, "refund.resolved")
     return _paid_back(resolved, detail, now)
+
+
+def _resolve_contradicted(
+    case: Case, resolved_as: ResolvedAs, word: Word, now: datetime
+) -> RefundEffects:
+    """Return a refund whose gateway's late success a person took care of; it stays what it is."""
+    if resolved_as is ResolvedAs.REFUND:
+        raise Conflict("not-resolvable", "its gateway says that the money went back already")
+    resolved = replace(
+        case.refund, contradicted_at=None, resolved_by=word.by, resolved_why=word.why
+    )
+    detail = {
+        "as": resolved_as,
+        "by": word.by,
+        "why": word.why,
+        "contradicted_at": str(case.refund.contradicted_at),
+    }
+    return change(case, resolved, now, kind="refund.resolved", detail=detail)
 
 
 def _paid_back(case: Case, detail: Mapping[str, object], now: datetime) -> RefundEffects:

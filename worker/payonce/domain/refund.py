@@ -60,6 +60,7 @@ class Refund:
 
     `rule` names what holds it, `overruled` the rules that people set aside. `submitted_at` is the
     first sending, `attempts` counts the sendings; `looks` counts the looks that scheduled another.
+    `contradicted_at`: its gateway told of a success after its end, and a person has to look.
     """
 
     refund_id: str
@@ -87,7 +88,13 @@ class Refund:
     finished_at: datetime | None = None
     last_answer: str | None = None
     looks: int = 0
+    contradicted_at: datetime | None = None
     traceparent: str | None = None
+
+    @property
+    def may_be_known(self) -> bool:
+        """Say whether its gateway may know of it, and so have a word to say."""
+        return self.attempts > 0 or self.status is RefundStatus.SUCCEEDED
 
     @property
     def set_aside(self) -> frozenset[str]:

@@ -11,7 +11,7 @@ from payonce.domain.events import Event, EventType, make_event
 from payonce.domain.order import Order
 from payonce.domain.payment import Payment
 from payonce.domain.refund import LIVE, Refund, RefundStatus, move
-from payonce.domain.report import RefundReport
+from payonce.domain.report import RefundOutcome, RefundReport
 from payonce.domain.risk import CANNOT_REFUND, Answers, Case, Policy, Rule, Verdict, Weighing, weigh
 from payonce.domain.watch import REFUND_AGAIN_AFTER
 
@@ -206,11 +206,13 @@ def _way_to(before: RefundStatus, after: RefundStatus) -> tuple[RefundStatus, ..
 def _note_contradiction(
     case: Case, report: RefundReport, detail: Mapping[str, object], now: datetime
 ) -> RefundEffects | None:
-    """Write down, once, a word that comes too late to be taken: a person has to look."""
+    """Write down, once, a word that comes too late to be taken; a success lists it for people."""
     told = f"contradicted: {_words(report)}"
     if case.refund.last_answer == told:
         return None
-    noted = replace(case.refund, last_answer=told)
+    succeeded = report.outcome is RefundOutcome.SUCCEEDED
+    contradicted_at = now if succeeded else case.refund.contradicted_at
+    noted = replace(case.refund, last_answer=told, contradicted_at=contradicted_at)
     return change(case, noted, now, kind="refund.contradicted", detail=detail)
 
 

@@ -12,6 +12,10 @@ SECOND_LOOK_AFTER = timedelta(minutes=10)
 LOOK_AGAIN_AFTER = timedelta(minutes=5)
 CLOSE_AGAIN_AFTER = timedelta(minutes=1)
 REFUND_AGAIN_AFTER = timedelta(minutes=1)
+REFUND_SENT_WITHIN = timedelta(seconds=10)
+"""How long a decision to send may be acted upon: far less than it takes until another worker is
+given the refund, by REFUND_AGAIN_AFTER or a redelivery. Later it may be over, and paid by hand."""
+
 RETELL_AFTER = timedelta(minutes=4)
 
 

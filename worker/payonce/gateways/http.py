@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
@@ -185,7 +185,8 @@ class HttpGateway:
             "reason": refund.reason,
         }
         try:
-            answer = self._accepted(await self._ask("refund", "POST", "/refunds", body))
+            asked = await self._ask("refund", "POST", "/refunds", body, refund.may_leave)
+            answer = self._accepted(asked)
         except GatewayAmbiguous as error:
             return RefundReport(RefundOutcome.UNKNOWN, error.problem)
         made = _decode(_refunds, answer.body)
@@ -228,7 +229,12 @@ class HttpGateway:
         return _charge_word(_read(_charges, data, "data"))
 
     async def _ask(
-        self, name: str, method: str, path: str, body: dict[str, Any] | None = None
+        self,
+        name: str,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        may_leave: Callable[[], bool] | None = None,
     ) -> Answer | NoAnswer:
         url = URL(self._base + path, encoded=True)
         headers, content = self._headers, None
@@ -236,6 +242,8 @@ class HttpGateway:
             headers = {**headers, "Content-Type": "application/json"}
             content = msgspec.json.encode(body)
         async with self._in_flight:
+            if may_leave is not None and not may_leave():
+                return NoAnswer("decided too long ago", sent=False)
             started = time.perf_counter()
             try:
                 answer: Answer | NoAnswer = self._without_echo(

@@ -23,6 +23,7 @@ from payonce.domain.refunding import (
 from payonce.domain.report import GatewayReport, Outcome, RefundOutcome, RefundReport
 from payonce.domain.risk import Answers, Case, Policy, Rule, Verdict
 from payonce.domain.times import to_ms
+from payonce.domain.watch import REFUND_SENT_WITHIN
 from payonce.handlers.announce import Announcer
 from payonce.ports.bus import DONE, Fate, Park, Timer
 from payonce.ports.clock import Clock
@@ -82,7 +83,7 @@ class Refunder:
             return False
         if report.is_final:
             await self._conclude(refund_id, report, "webhook")
-        elif case.refund.status in LIVE or case.refund.status is RefundStatus.SUCCEEDED:
+        elif case.refund.status in LIVE or case.refund.may_be_known:
             await self._timer.refund_after(0, refund_due(case.refund, to_ms(self._clock.now())))
         return True
 
@@ -90,11 +91,13 @@ class Refunder:
         case = await self._refunds.find(message.refund_id)
         if case is None:
             return Park(f"unknown-refund: {message.refund_id}")
-        if case.refund.status is RefundStatus.SUCCEEDED:
-            # Asked about by a hint alone: a gateway may turn a success into a failure.
+        if case.refund.status not in LIVE:
+            if not case.refund.may_be_known:
+                return DONE
+            # Asked about by a hint alone: a gateway may change its mind after a refund's end.
             report = await gateway.query_refund(message.refund_id, _charge(case.payment))
             await self._conclude(message.refund_id, report, "query")
-        elif case.refund.status in LIVE and message.step == case.refund.looks:
+        elif message.step == case.refund.looks:
             await self._go_on(message, case, gateway)
         return DONE
 
@@ -102,13 +105,14 @@ class Refunder:
         answers = await self._ask_around(case, gateway)
         effects = await self._change(
             message.refund_id,
-            partial(consider, answers=answers, policy=self._policy, now=self._clock.now()),
+            lambda locked: consider(locked, answers, self._policy, self._clock.now()),
             reported_ref=answers.duplicate.gateway_ref,
             counting=True,
         )
         match effects and effects.verdict:
             case Verdict.SEND if effects and effects.refund:
-                report = await self._send(case, effects.refund, gateway)
+                decided_at = effects.entries[-1].at
+                report = await self._send(case, effects.refund, gateway, decided_at)
                 await self._follow(message, report, "answer")
             case Verdict.FOUND if answers.known:
                 await self._follow(message, answers.known, "query")
@@ -137,15 +141,23 @@ class Refunder:
             return None
         return await gateway.query(_charge(winner))
 
-    async def _send(self, case: Case, refund: Refund, gateway: Gateway) -> RefundReport | None:
-        """Return what the gateway said; None where the refund is held after all."""
+    async def _send(
+        self, case: Case, refund: Refund, gateway: Gateway, decided_at: datetime
+    ) -> RefundReport | None:
+        """Return what the gateway said; None where that is dealt with already.
+
+        Who slept since the decision does not send: another look asks first how the refund stands.
+        """
         order = NewRefund(
             refund_id=refund.refund_id,
             payment_id=refund.payment_id,
             amount=refund.amount,
             reason=refund.reason,
             gateway_ref=case.payment.gateway_ref,
+            may_leave=lambda: self._clock.now() <= decided_at + REFUND_SENT_WITHIN,
         )
+        if not order.may_leave():
+            return RefundReport(RefundOutcome.UNKNOWN, "decided too long ago")
         try:
             return await gateway.refund(order)
         except GatewayRetryable as error:
@@ -158,22 +170,34 @@ class Refunder:
     ) -> RefundReport | None:
         """Believe a first refusal; after a repeat the earlier sending may be the reason for it."""
         refused = RefundReport(RefundOutcome.FAILED, f"{error.code} {error.problem}".strip())
-        if refund.attempts == 1:
-            return refused
-        charge = _charge(case.payment)
-        found = await gateway.query_refund(refund.refund_id, charge)
-        if found.outcome is not RefundOutcome.NOT_FOUND:
-            return found
-        report = await gateway.query(charge)
-        if report.outcome is Outcome.UNKNOWN:
-            return RefundReport(RefundOutcome.UNKNOWN, report.reason, report.retry_after_s)
-        if report.refunded == 0:
-            return refused
-        facts = {"refunded": report.refunded, "said": refused.reason}
-        await self._change(
-            refund.refund_id, partial(_hold_submitted, facts=facts, now=self._clock.now())
+        judge: Callable[[Case], RefundEffects | None] = partial(
+            conclude, report=refused, source="answer", now=self._clock.now()
         )
+        if refund.attempts > 1:
+            charge = _charge(case.payment)
+            found = await gateway.query_refund(refund.refund_id, charge)
+            if found.outcome is not RefundOutcome.NOT_FOUND:
+                return found
+            report = await gateway.query(charge)
+            if report.outcome is Outcome.UNKNOWN:
+                return RefundReport(RefundOutcome.UNKNOWN, report.reason, report.retry_after_s)
+            if report.refunded:
+                facts = {"refunded": report.refunded, "said": refused.reason}
+                judge = partial(
+                    hold, rule=Rule.ALREADY_REFUNDED, facts=facts, now=self._clock.now()
+                )
+        own = partial(_if_unchanged, attempts=refund.attempts, judge=judge)
+        if await self._change(refund.refund_id, own) is None:
+            await self._look_later(refund.refund_id)
         return None
+
+    async def _look_later(self, refund_id: str) -> None:
+        """Have a refund looked at that another worker took further: a query says how it stands."""
+        case = await self._refunds.find(refund_id)
+        if case is not None:
+            wait_ms = self._ladder.wait_covering_ms(case.refund.looks, 0)
+            due_ms = to_ms(self._clock.now()) + wait_ms
+            await self._timer.refund_after(wait_ms, refund_due(case.refund, due_ms))
 
     async def _follow(self, message: RefundDue, report: RefundReport | None, source: str) -> None:
         """Take a final word; come back after anything else."""
@@ -225,10 +249,14 @@ class Refunder:
         return effects
 
 
-def _hold_submitted(case: Case, facts: dict[str, object], now: datetime) -> RefundEffects | None:
-    if case.refund.status is not RefundStatus.SUBMITTED:
+def _if_unchanged(
+    case: Case, attempts: int, judge: Callable[[Case], RefundEffects | None]
+) -> RefundEffects | None:
+    """Judge an answer to one sending only while no other worker sent or ended the refund."""
+    refund = case.refund
+    if refund.status is not RefundStatus.SUBMITTED or refund.attempts != attempts:
         return None
-    return hold(case, Rule.ALREADY_REFUNDED, facts, now)
+    return judge(case)
 
 
 def _charge(payment: Payment) -> ChargeRef:

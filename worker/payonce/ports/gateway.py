@@ -1,7 +1,7 @@
 """A payment gateway as payonce sees it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -72,13 +72,17 @@ class CloseAnswer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewRefund:
-    """A refund to make, in minor units, under one id for ever."""
+    """A refund to make, in minor units, under one id for ever.
+
+    `may_leave` is asked directly before the call, after all waiting: the decision may have aged.
+    """
 
     refund_id: str
     payment_id: str
     amount: int
     reason: str
     gateway_ref: str | None = None
+    may_leave: Callable[[], bool] = field(default=lambda: True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +155,7 @@ class Gateway(Protocol):
     async def refund(self, refund: NewRefund) -> RefundReport:
         """Refund, idempotent by refund_id; UNKNOWN where it may have happened.
 
-        Raises GatewayRetryable, GatewayRefused.
+        Raises GatewayRetryable, also where it may not leave any more, and GatewayRefused.
         """
         ...
 

@@ -43,6 +43,7 @@ _WRITTEN = (
     "finished_at",
     "last_answer",
     "looks",
+    "contradicted_at",
 )
 
 

@@ -57,6 +57,7 @@ _REFUND = (
     "overruled",
     "attempts",
     "last_answer",
+    "contradicted_at",
     "created_at",
     "submitted_at",
     "finished_at",

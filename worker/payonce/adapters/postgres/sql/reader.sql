@@ -47,11 +47,12 @@ ORDER BY gateway;
 SELECT * FROM refunds WHERE refund_id = $1;
 
 -- name: refunds
--- What waits for a person: a FAILED refund until another was asked for, or somebody took care of it.
+-- What waits for a person: a FAILED refund until another was asked for, or somebody took care of it;
+-- whatever its gateway contradicted, until somebody took care of that.
 SELECT r.*, r.created_at AS listed_at FROM refunds r
 WHERE (r.created_at, r.refund_id) > ($1, $2)
-    AND r.status IN ('HELD', 'MANUAL', 'FAILED')
-    AND (r.status <> 'FAILED' OR (
+    AND (r.status IN ('HELD', 'MANUAL', 'FAILED') OR r.contradicted_at IS NOT NULL)
+    AND (r.status <> 'FAILED' OR r.contradicted_at IS NOT NULL OR (
         r.resolved_by IS NULL
         AND NOT EXISTS (
             SELECT FROM refunds n

@@ -44,7 +44,7 @@ SELECT
     refund_id, payment_id, order_id, gateway, amount, currency, status, reason, rule,
     requested_by, requested_why, approved_by, approved_at, approved_again_by, approved_again_at,
     overruled, rejected_by, rejected_why, resolved_by, resolved_why, attempts, submitted_at,
-    finished_at, last_answer, looks, traceparent
+    finished_at, last_answer, looks, contradicted_at, traceparent
 FROM refunds WHERE refund_id = $1;
 
 -- name: refunds_of_payment
@@ -52,7 +52,7 @@ SELECT
     refund_id, payment_id, order_id, gateway, amount, currency, status, reason, rule,
     requested_by, requested_why, approved_by, approved_at, approved_again_by, approved_again_at,
     overruled, rejected_by, rejected_why, resolved_by, resolved_why, attempts, submitted_at,
-    finished_at, last_answer, looks, traceparent
+    finished_at, last_answer, looks, contradicted_at, traceparent
 FROM refunds WHERE order_id = $1 AND payment_id = $2 ORDER BY created_at, refund_id;
 
 -- name: payment
@@ -95,7 +95,7 @@ UPDATE refunds SET
     status = $2, rule = $3, approved_by = $4, approved_at = $5, approved_again_by = $6,
     approved_again_at = $7, overruled = $8, rejected_by = $9, rejected_why = $10,
     resolved_by = $11, resolved_why = $12, attempts = $13, submitted_at = $14, finished_at = $15,
-    last_answer = $16, looks = $17, revive_at = $18
+    last_answer = $16, looks = $17, contradicted_at = $18, revive_at = $19
 WHERE refund_id = $1;
 
 -- name: write_version
@@ -133,4 +133,4 @@ RETURNING
     refund_id, payment_id, order_id, gateway, amount, currency, status, reason, rule,
     requested_by, requested_why, approved_by, approved_at, approved_again_by, approved_again_at,
     overruled, rejected_by, rejected_why, resolved_by, resolved_why, attempts, submitted_at,
-    finished_at, last_answer, looks, traceparent;
+    finished_at, last_answer, looks, contradicted_at, traceparent;
