@@ -239,6 +239,12 @@ def test_no_bytes_raise_anything_else(body: bytes, content_type: str | None) -> 
     [
         (TRACE, TRACE),
         (TRACE.replace("00-", "cc-", 1) + "-later", TRACE.replace("00-", "cc-", 1) + "-later"),
+        (f"cc{TRACE[2:]}-\r\nX-Evil: 1", None),
+        (f"cc{TRACE[2:]}-\rX-Evil:1", None),
+        (f"cc{TRACE[2:]}-two words", None),
+        (f"cc{TRACE[2:]}-\xe9", None),
+        (f"cc{TRACE[2:]}-\udcff", None),
+        (f"cc{TRACE[2:]}-{'x' * 512}", None),
         (TRACE + "-more", None),
         (TRACE.replace("00-", "ff-", 1), None),
         (TRACE.upper(), None),
@@ -260,7 +266,8 @@ def test_bad_traceparent_is_ignored() -> None:
     assert Inbound({"payment_id": "p-1"}, None) == inbound
 
 
-def test_cloudevent_needs_an_id() -> None:
-    """A consumer that drops repeats by id needs one."""
+@pytest.mark.parametrize("event_id", [None, "", "e\r\nX-Evil: 1", "e" * 256, 7])
+def test_cloudevent_needs_an_id(event_id: object) -> None:
+    """A consumer that drops repeats by id needs one, which may stand in a header."""
     with pytest.raises(InvalidField, match=r"^id"):
-        decode_cloudevent(envelope(id=None), "payment.initiated")
+        decode_cloudevent(envelope(id=event_id), "payment.initiated")

@@ -22,7 +22,7 @@ MAX_BODY_BYTES = 65_536
 _LONGEST_TRACEPARENT = 512
 _LONGEST_EVENT_ID = 255
 _MOST = 2**31 - 1
-_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-[!-~]*)?")
 _FIELD = re.compile(r"`\$\.?([^`]*)`")
 _MISSING = re.compile(r"missing required field `([^`]+)`")
 
@@ -145,8 +145,13 @@ def decode_cloudevent(body: bytes, expected_type: str) -> CloudEvent:
     message = decode_object(body)
     inbound = _open_envelope(message, expected_type)
     event_id = message.get("id")
-    if type(event_id) is not str or not 1 <= len(event_id) <= _LONGEST_EVENT_ID:
-        raise InvalidField("id", f"{event_id!r:.80}", f"text of 1 to {_LONGEST_EVENT_ID}")
+    if (
+        type(event_id) is not str
+        or not 1 <= len(event_id) <= _LONGEST_EVENT_ID
+        or not event_id.isprintable()
+    ):
+        allowed = f"printable text of 1 to {_LONGEST_EVENT_ID}"
+        raise InvalidField("id", f"{event_id!r:.80}", allowed)
     return CloudEvent(event_id, expected_type, inbound.data, inbound.traceparent)
 
 
