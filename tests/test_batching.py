@@ -109,6 +109,49 @@ async def test_an_error_reaches_every_caller_of_its_batch_and_no_other() -> None
     assert [6, 8] == await asyncio.gather(*submitted(batcher, 3, 4))
 
 
+class Careful:
+    """Doubles numbers; a batch with its culprit fails as a whole. Alone, `hangs` never ends."""
+
+    def __init__(self, culprit: int, hangs: int | None = None) -> None:
+        self.culprit = culprit
+        self.hangs = hangs
+        self.batches: list[list[int]] = []
+
+    async def __call__(self, items: Sequence[int]) -> list[int]:
+        """Return twice each item, in order."""
+        self.batches.append(list(items))
+        if self.culprit in items:
+            raise LookupError(self.culprit)
+        if [self.hangs] == items:
+            await asyncio.Event().wait()
+        return [2 * item for item in items]
+
+
+async def test_only_the_culprit_gets_its_error() -> None:
+    """Its batch-mates are worked on alone; a batch without one costs a single call."""
+    work = Careful(2)
+    batcher = Batcher(work, max_items=3)
+    first, second, third = await asyncio.gather(
+        *submitted(batcher, 1, 2, 3), return_exceptions=True
+    )
+    assert (2, LookupError, 6) == (first, type(second), third)
+    assert [8, 10, 12] == await asyncio.gather(*submitted(batcher, 4, 5, 6))
+    assert [[1, 2, 3], [1], [2], [3], [4, 5, 6]] == work.batches
+
+
+async def test_callers_whose_items_are_worked_on_alone_are_told_of_a_stop() -> None:
+    """None of them hangs."""
+    work = Careful(1, hangs=2)
+    batcher = Batcher(work, max_items=3)
+    tasks = submitted(batcher, 1, 2, 3)
+    await eventually(lambda: [2] in work.batches)
+    [running] = batcher._running
+    running.cancel()
+    async with asyncio.timeout(5):
+        problems = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [LookupError, Unavailable, Unavailable] == [type(one) for one in problems]
+
+
 async def test_a_caller_that_leaves_before_the_work_is_not_worked_for() -> None:
     """The others of its batch get their results."""
     work = Work()

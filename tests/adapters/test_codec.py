@@ -16,34 +16,39 @@ from payonce.adapters.codec import (
     decode_cloudevent,
     decode_inbound,
     decode_poll,
+    decode_refund,
     encode_due,
     encode_event,
 )
 from payonce.domain.errors import InvalidField
 from payonce.domain.events import EventType, make_event
-from payonce.domain.messages import CloseDue, Mode, PollDue
+from payonce.domain.messages import CloseDue, Mode, PollDue, RefundDue
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 POLL = PollDue("p-1", "o-1", "mock", 1999, "CNY", 2, 1_700_000_000_123, 1_700_007_200_000)
 CLOSE = CloseDue("p-1", "o-1", "mock", 1999, "CNY", "order-paid", None, 1)
+LOOK = RefundDue("rf-1", "p-1", "o-1", "mock", 1_700_000_000_123, 3)
 
+ids = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}", fullmatch=True)
 names = st.text(min_size=1, max_size=64)
+refs = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=64)
+counts = st.integers(0, 2**31 - 1)
 times_ms = st.integers(0, 2**53)
 
 
 @given(
     st.builds(
         PollDue,
-        payment_id=names,
-        order_id=names,
-        gateway=names,
+        payment_id=ids,
+        order_id=ids,
+        gateway=ids,
         amount=st.integers(1, 10**15),
         currency=names,
-        step=st.integers(0, 10**6),
+        step=counts,
         due_ms=times_ms,
         expires_ms=times_ms,
-        epoch=st.integers(0, 10**6),
-        gateway_ref=st.none() | names,
+        epoch=counts,
+        gateway_ref=st.none() | refs,
         mode=st.sampled_from(Mode),
         polls=st.lists(st.tuples(times_ms, times_ms, names), max_size=12).map(tuple),
     )
@@ -69,7 +74,14 @@ def test_poll_of_a_later_version_is_understood() -> None:
     [
         ({"step": "2"}, "step"),
         ({"step": -1}, "step"),
+        ({"step": 2**31}, "step"),
         ({"epoch": -1}, "epoch"),
+        ({"epoch": 2**31}, "epoch"),
+        ({"payment_id": "p\x00"}, "payment_id"),
+        ({"order_id": ""}, "order_id"),
+        ({"gateway": "o" * 65}, "gateway"),
+        ({"gateway_ref": "\x00"}, "gateway_ref"),
+        ({"amount": 2**63}, "amount"),
         ({"amount": 1.5}, "amount"),
         ({"mode": "never"}, "mode"),
         ({"polls": [[1, 2]]}, "polls[0]"),
@@ -81,6 +93,50 @@ def test_wrong_poll_names_its_field(change: dict[str, object], field: str) -> No
     with pytest.raises(InvalidField) as caught:
         decode_poll(body)
     assert field == caught.value.field
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"payment_id": "\x00"}, "payment_id"),
+        ({"order_id": "o 1"}, "order_id"),
+        ({"gateway": "\x00"}, "gateway"),
+        ({"gateway_ref": ""}, "gateway_ref"),
+        ({"attempt": -9}, "attempt"),
+        ({"attempt": 2**62}, "attempt"),
+        ({"reason": "\x00"}, "reason"),
+    ],
+)
+def test_wrong_close_names_its_field(change: dict[str, object], field: str) -> None:
+    """A close that payonce did not send is refused, naming what is wrong with it."""
+    body = msgspec.json.encode({**msgspec.to_builtins(CLOSE), **change})
+    with pytest.raises(InvalidField) as caught:
+        decode_close(body)
+    assert field == caught.value.field
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"refund_id": "\x00"}, "refund_id"),
+        ({"payment_id": "\x00"}, "payment_id"),
+        ({"order_id": ""}, "order_id"),
+        ({"gateway": "\x00"}, "gateway"),
+        ({"step": -1}, "step"),
+        ({"step": 2**31}, "step"),
+    ],
+)
+def test_wrong_look_at_a_refund_names_its_field(change: dict[str, object], field: str) -> None:
+    """A look that payonce did not send is refused, naming what is wrong with it."""
+    body = msgspec.json.encode({**msgspec.to_builtins(LOOK), **change})
+    with pytest.raises(InvalidField) as caught:
+        decode_refund(body)
+    assert field == caught.value.field
+
+
+def test_look_at_a_refund_survives_the_bus() -> None:
+    """What is sent as a look is received as the same look."""
+    assert LOOK == decode_refund(encode_due(LOOK))
 
 
 def test_poll_without_a_field_names_it() -> None:
@@ -183,6 +239,12 @@ def test_no_bytes_raise_anything_else(body: bytes, content_type: str | None) -> 
     [
         (TRACE, TRACE),
         (TRACE.replace("00-", "cc-", 1) + "-later", TRACE.replace("00-", "cc-", 1) + "-later"),
+        (f"cc{TRACE[2:]}-\r\nX-Evil: 1", None),
+        (f"cc{TRACE[2:]}-\rX-Evil:1", None),
+        (f"cc{TRACE[2:]}-two words", None),
+        (f"cc{TRACE[2:]}-\xe9", None),
+        (f"cc{TRACE[2:]}-\udcff", None),
+        (f"cc{TRACE[2:]}-{'x' * 512}", None),
         (TRACE + "-more", None),
         (TRACE.replace("00-", "ff-", 1), None),
         (TRACE.upper(), None),
@@ -204,7 +266,8 @@ def test_bad_traceparent_is_ignored() -> None:
     assert Inbound({"payment_id": "p-1"}, None) == inbound
 
 
-def test_cloudevent_needs_an_id() -> None:
-    """A consumer that drops repeats by id needs one."""
+@pytest.mark.parametrize("event_id", [None, "", "e\r\nX-Evil: 1", "e" * 256, 7])
+def test_cloudevent_needs_an_id(event_id: object) -> None:
+    """A consumer that drops repeats by id needs one, which may stand in a header."""
     with pytest.raises(InvalidField, match=r"^id"):
-        decode_cloudevent(envelope(id=None), "payment.initiated")
+        decode_cloudevent(envelope(id=event_id), "payment.initiated")

@@ -171,6 +171,8 @@ REFUSED = [
     ),
     ("nothing-captured", payment_case(captured=None), None),
     ("above-captured", payment_case(), 101),
+    ("unknown-currency", payment_case(captured=Money(100, "ABC")), None),
+    ("unknown-currency", payment_case(captured=Money(100, "cny")), 100),
     *(
         ("refund-exists", payment_case(refunds=(replace(REFUND, status=status),)), None)
         for status in set(RefundStatus) - {RefundStatus.FAILED, RefundStatus.REJECTED}
@@ -222,6 +224,11 @@ def test_a_mismatched_payment_is_refunded_as_it_was_captured() -> None:
         (
             "nothing-captured",
             payment_case(payment=UNRESOLVED, captured=None),
+            ResolvedAs.REFUND,
+        ),
+        (
+            "unknown-currency",
+            payment_case(payment=MISMATCHED, captured=Money(70, "ABC")),
             ResolvedAs.REFUND,
         ),
     ],

@@ -63,6 +63,12 @@ def test_money_is_written_exactly(amount: int, currency: str) -> None:
     assert (Decimal(amount), currency) == (Decimal(number).scaleb(EXPONENTS[currency]), code)
 
 
+@pytest.mark.parametrize("currency", ["ABC", "cny", ""])
+def test_money_of_an_unknown_currency_is_written_all_the_same(currency: str) -> None:
+    """A gateway may report one; where its point stands is not known."""
+    assert f"1999 {currency} (minor units)" == str(Money(1999, currency))
+
+
 @pytest.mark.parametrize("value", [0, -1, MAX_AMOUNT + 1, 1.0, "5", True, None])
 def test_what_is_no_amount_is_refused(value: object) -> None:
     """An integer of minor units from 1 on."""

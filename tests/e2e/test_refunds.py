@@ -381,6 +381,34 @@ async def test_mismatched_and_unresolved_payments_are_resolved(town: Town) -> No
     assert (AMOUNT, 1500, AMOUNT - 1500) == balance(town, "wrong")
 
 
+async def test_money_of_an_unknown_currency_is_shown_and_left_to_a_person(town: Town) -> None:
+    """No refund of it is sent; one that was asked for earlier is shown."""
+    worker = town.worker()
+    await worker.start()
+    _, odd = pair("odd")
+    town.open_charges([odd], pays_after_s=0, reports_currency="ABC")
+    await town.publish("payment.initiated", [odd])
+    await eventually(lambda: _listed(town, "mismatched", "odd-2"))
+    path = "/v1/ops/resolve/odd-2"
+    refund = {"as": "refund", "why": "x"}
+    assert (409, "unknown-currency") == problem(await ask(worker, "ann", "POST", path, **refund))
+    await town.rows(_ASKED_FOR)
+    status, out, _ = await town.payonce("refunds", "list")
+    assert (0, True) == (status, "1999 ABC (minor units)" in out)
+    assert 0 == (await town.payonce("show", "o-odd"))[0]
+    assert 0 == (await town.payonce("mismatched"))[0]
+    elsewhere = {"as": "refunded-elsewhere", "why": "by bank transfer"}
+    assert 200 == (await ask(worker, "ann", "POST", path, **elsewhere))[0]
+
+
+_ASKED_FOR = """
+INSERT INTO refunds
+    (refund_id, payment_id, order_id, gateway, amount, currency, status, reason, rule, requested_by)
+VALUES
+    ('rf-odd', 'odd-2', 'o-odd', 'mock', 1999, 'ABC', 'HELD', 'asked', 'asked-by-person', 'eve')
+"""
+
+
 async def _listed(town: Town, name: str, payment_id: str) -> bool:
     out = (await town.payonce(name, "--json"))[1]
     return payment_id in [json.loads(line)["payment_id"] for line in out.splitlines()]

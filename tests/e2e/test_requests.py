@@ -63,6 +63,49 @@ async def test_bad_input_is_named(town: Town, shop: Shop) -> None:
     assert 201 == (await shop.apply("o-1", colour="red", expires_at=None)).status
 
 
+async def test_a_trace_that_is_none_is_ignored(town: Town, shop: Shop) -> None:
+    """The payment is made all the same, without a trace."""
+    body = b'{"order_id":"o-1","gateway":"mock","amount":1999,"currency":"CNY"}'
+    trace = b"01-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01-"
+    for odd in (b"\xff", "\u00e9".encode(), b"two words"):
+        assert 201 == await _post_raw(town, trace + odd, body), odd
+    assert 3 == await town.count("SELECT count(*) FROM payments WHERE traceparent IS NULL")
+    assert 200 == (await shop.order("o-1")).status
+
+
+async def _post_raw(town: Town, traceparent: bytes, body: bytes) -> int:
+    """Apply with a header's bytes that no client library would send; return the status."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", town.workers[0].port)
+    writer.write(
+        b"POST /v1/payments HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n"
+        + f"Authorization: Bearer {API_TOKEN}\r\nContent-Length: {len(body)}\r\n".encode()
+        + b"traceparent: "
+        + traceparent
+        + b"\r\n\r\n"
+        + body
+    )
+    answered = await reader.read()
+    writer.close()
+    return int(answered.split()[1])
+
+
+async def test_operators_bodies_are_read_as_carefully(town: Town) -> None:
+    """What is no object, or is nested without end, is the caller's fault."""
+    async with opened(town, PAYONCE_HTTP__OPERATORS='{"ann": "t-ann"}') as [shop]:
+        for path in ("/refunds", "/refunds/rf-1/reject", "/resolve/p-1"):
+            for body in (b"", b"not json", b"[1]", b"\xff\xfe", b"[" * 60_000):
+                answer = await shop.ask("POST", f"/v1/ops{path}", "t-ann", data=body)
+                assert (422, "body") == (answer.status, answer.body.get("field")), (path, body[:9])
+
+
+async def test_a_path_that_names_nothing_is_not_found(town: Town, shop: Shop) -> None:
+    """NUL and the like, with a token or without one; the fault is not ours."""
+    for token in (None, API_TOKEN):
+        for path in ("/v1/payments/%00", "/v1/orders/%00", "/v1/payments/%0A"):
+            assert (await shop.ask("GET", path, token)).status in {401, 404}, path
+    assert [] == [one for one in town.workers[0].log_lines() if one.get("level") == "error"]
+
+
 async def test_who_may_ask(town: Town, shop: Shop) -> None:
     """Without the right token 401, whether or not there is such an order."""
     applied = (await shop.apply("o-1")).body

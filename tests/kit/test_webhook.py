@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiormq.exceptions import ChannelNotFoundEntity
@@ -13,7 +14,8 @@ from standardwebhooks import Webhook
 
 from payonce.adapters.rabbitmq.declare import plain_channel, ready_messages
 from payonce.domain.errors import InvalidField
-from payonce.kit import Ladder, run_webhook_consumer
+from payonce.kit import Ladder, OrderPaid, run_webhook_consumer
+from payonce.kit.webhook import WebhookSender
 from tests.broker.rigs import soon
 from tests.kit.shop import Shop
 from tests.support.waiting import eventually
@@ -120,6 +122,20 @@ async def test_without_a_secret_nothing_is_signed(amqp_url: str, shop: Shop) -> 
         shop.tell_paid("o-1")
         await eventually(lambda: endpoint.calls)
     assert "webhook-signature" not in endpoint.calls[0][0]
+
+
+@pytest.mark.parametrize(
+    "more", ["-\r\nX-Evil: 1", "-\rX-Evil: 1", "-\n", "-\x00", "-\udcff", f"-{'x' * 9_000}"]
+)
+async def test_an_odd_traceparent_costs_the_trace_alone(more: str) -> None:
+    """It may have been stored long ago; the event is told without it."""
+    endpoint = Endpoint(accept)
+    trace = f"01-{'a' * 32}-{'b' * 16}-01{more}"
+    event = OrderPaid("e-1", "o-1", "p-1", {}, 0, b"{}", trace)
+    async with serving(endpoint) as url, aiohttp.ClientSession() as session:
+        assert await WebhookSender(session, url, SECRET).send(event)
+    ((headers, _),) = endpoint.calls
+    assert {"traceparent", "X-Evil"}.isdisjoint(headers)
 
 
 @pytest.mark.parametrize("status", [500, 404, 302, 307])

@@ -13,8 +13,10 @@ Result = TypeVar("Result")
 class Batcher(Generic[Item, Result]):
     """Collects items until `max_items` lie there or `max_wait_s` has passed, then runs `work`.
 
-    `work` gets the items in order of arrival and returns one result for each. Its exception is
-    raised in every caller of the batch. At most `max_running` batches run at once; more wait and
+    `work` gets the items in order of arrival and returns one result for each. Unavailable is raised
+    in every caller of the batch. After any other exception each item is worked on alone, so that
+    only the caller whose item is at fault gets it: `work` leaves nothing behind when it fails, or
+    may be repeated. At most `max_running` batches run at once; more wait and
     grow, so that batches get larger exactly when the work gets slower.
     """
 
@@ -62,21 +64,37 @@ class Batcher(Generic[Item, Result]):
         self._start()
 
     async def _run(self, batch: list[tuple[Item, "asyncio.Future[Result]"]]) -> None:
+        try:
+            await self._work_on(batch)
+        except asyncio.CancelledError:
+            _fail(batch, Unavailable("batch", "cancelled while stopping"))
+            raise
+
+    async def _work_on(self, batch: list[tuple[Item, "asyncio.Future[Result]"]]) -> None:
         wanted = [(item, future) for item, future in batch if not future.done()]
         if not wanted:
             return
         try:
             results = await self._work([item for item, _ in wanted])
-            answered = list(zip(wanted, results, strict=True))
-        except asyncio.CancelledError:
-            _fail(wanted, Unavailable("batch", "cancelled while stopping"))
-            raise
-        except Exception as error:  # noqa: BLE001 - handed to every caller, nothing is swallowed
+        except Unavailable as error:
             _fail(wanted, error)
+        except Exception as error:  # noqa: BLE001 - handed to its caller, nothing is swallowed
+            if len(wanted) == 1:
+                _fail(wanted, error)
+                return
+            for one in wanted:
+                await self._work_on([one])
         else:
-            for (_, future), result in answered:
-                if not future.done():
-                    future.set_result(result)
+            _answer(wanted, results)
+
+
+def _answer(batch: list[tuple[Item, "asyncio.Future[Result]"]], results: Sequence[Result]) -> None:
+    if len(results) != len(batch):
+        _fail(batch, ValueError(f"{len(results)} results for {len(batch)} items"))
+        return
+    for (_, future), result in zip(batch, results, strict=True):
+        if not future.done():
+            future.set_result(result)
 
 
 def _fail(batch: list[tuple[Item, "asyncio.Future[Result]"]], error: Exception) -> None:

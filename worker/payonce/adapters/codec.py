@@ -9,7 +9,9 @@ import msgspec
 
 from payonce.domain.errors import InvalidField
 from payonce.domain.events import Event
-from payonce.domain.messages import CloseDue, PollDue, RefundDue
+from payonce.domain.ids import check_id
+from payonce.domain.messages import CloseDue, PollDue, RefundDue, check_gateway_ref
+from payonce.domain.money import check_amount
 from payonce.domain.times import format_time
 
 JSON = "application/json"
@@ -19,7 +21,8 @@ MAX_BODY_BYTES = 65_536
 
 _LONGEST_TRACEPARENT = 512
 _LONGEST_EVENT_ID = 255
-_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
+_MOST = 2**31 - 1
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-[!-~]*)?")
 _FIELD = re.compile(r"`\$\.?([^`]*)`")
 _MISSING = re.compile(r"missing required field `([^`]+)`")
 
@@ -58,20 +61,29 @@ def encode_due(message: PollDue | CloseDue | RefundDue) -> bytes:
 def decode_poll(body: bytes) -> PollDue:
     """Return the poll in `body`, else raise InvalidField."""
     message = _decode_due(_poll_decoder, body)
-    for name, value in (("step", message.step), ("epoch", message.epoch)):
-        if value < 0:
-            raise InvalidField(name, "is negative", "numbers from 0")
+    _check_charge(message)
+    _check_count(message.step, "step")
+    _check_count(message.epoch, "epoch")
     return message
 
 
 def decode_close(body: bytes) -> CloseDue:
     """Return the close in `body`, else raise InvalidField."""
-    return _decode_due(_close_decoder, body)
+    message = _decode_due(_close_decoder, body)
+    _check_charge(message)
+    _check_count(message.attempt, "attempt")
+    if not message.reason.isprintable():
+        raise InvalidField("reason", "is not printable", "what payonce sent")
+    return message
 
 
 def decode_refund(body: bytes) -> RefundDue:
     """Return the look at a refund in `body`, else raise InvalidField."""
-    return _decode_due(_refund_decoder, body)
+    message = _decode_due(_refund_decoder, body)
+    check_id(message.refund_id, "refund_id")
+    _check_ids(message)
+    _check_count(message.step, "step")
+    return message
 
 
 def encode_event(event: Event) -> bytes:
@@ -133,8 +145,13 @@ def decode_cloudevent(body: bytes, expected_type: str) -> CloudEvent:
     message = decode_object(body)
     inbound = _open_envelope(message, expected_type)
     event_id = message.get("id")
-    if type(event_id) is not str or not 1 <= len(event_id) <= _LONGEST_EVENT_ID:
-        raise InvalidField("id", f"{event_id!r:.80}", f"text of 1 to {_LONGEST_EVENT_ID}")
+    if (
+        type(event_id) is not str
+        or not 1 <= len(event_id) <= _LONGEST_EVENT_ID
+        or not event_id.isprintable()
+    ):
+        allowed = f"printable text of 1 to {_LONGEST_EVENT_ID}"
+        raise InvalidField("id", f"{event_id!r:.80}", allowed)
     return CloudEvent(event_id, expected_type, inbound.data, inbound.traceparent)
 
 
@@ -180,6 +197,23 @@ def _decode_due(decoder: "msgspec.json.Decoder[Due]", body: bytes) -> Due:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidField(_field(str(error)), _reason(error), "what payonce sent") from None
+
+
+def _check_charge(message: PollDue | CloseDue) -> None:
+    _check_ids(message)
+    check_amount(message.amount)
+    check_gateway_ref(message.gateway_ref)
+
+
+def _check_ids(message: PollDue | CloseDue | RefundDue) -> None:
+    check_id(message.payment_id, "payment_id")
+    check_id(message.order_id, "order_id")
+    check_id(message.gateway, "gateway")
+
+
+def _check_count(value: int, field: str) -> None:
+    if not 0 <= value <= _MOST:
+        raise InvalidField(field, f"{value!r:.40} is out of range", f"0 to {_MOST}")
 
 
 def _check_size(body: bytes) -> None:

@@ -171,7 +171,7 @@ def parse_initiated(
         gateway=gateway,
         amount=check_amount(data.get("amount")),
         currency=check_currency(data.get("currency")),
-        gateway_ref=_gateway_ref(data.get("gateway_ref")),
+        gateway_ref=check_gateway_ref(data.get("gateway_ref")),
         initiated_at=initiated_at,
         expires_at=expires_at or initiated_at + watch_for[gateway],
         expires_given=expires_at is not None,
@@ -199,7 +199,8 @@ def _gateway(value: object, known: Mapping[str, timedelta]) -> str:
     return name
 
 
-def _gateway_ref(value: object) -> str | None:
+def check_gateway_ref(value: object) -> str | None:
+    """Return `value` if it may be a gateway's own name of a charge, or None; else InvalidField."""
     if value is None:
         return None
     if type(value) is not str or not 1 <= len(value) <= 255 or not value.isprintable():

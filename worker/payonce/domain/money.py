@@ -35,6 +35,8 @@ class Money:
     currency: str
 
     def __str__(self) -> str:
+        if self.currency not in EXPONENTS:
+            return f"{self.amount} {self.currency} (minor units)"
         major = Decimal(self.amount).scaleb(-EXPONENTS[self.currency])
         return f"{major:f} {self.currency}"
 

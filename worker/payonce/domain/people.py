@@ -7,7 +7,7 @@ from datetime import datetime
 from payonce.domain.effects import Entry
 from payonce.domain.errors import Conflict, InvalidField
 from payonce.domain.ids import refund_id
-from payonce.domain.money import Money
+from payonce.domain.money import EXPONENTS, Money
 from payonce.domain.order import Order
 from payonce.domain.payment import MismatchReason, Payment
 from payonce.domain.refund import OVER, Refund, RefundReason, RefundStatus
@@ -80,6 +80,9 @@ def _askable(case: PaymentCase, amount: int | None) -> Money:
     for one in case.refunds:
         if one.status not in OVER:
             raise Conflict("refund-exists", f"{one.refund_id} of {payment.payment_id} {one.status}")
+    if case.captured.currency not in EXPONENTS:
+        problem = f"{case.captured} is no money that payonce knows: pay it back, then resolve"
+        raise Conflict("unknown-currency", f"{problem} --as refunded-elsewhere")
     wanted = case.captured.amount if amount is None else amount
     if wanted > case.captured.amount:
         raise Conflict(

@@ -51,18 +51,16 @@ def unavailable(detail: str) -> web.Response:
     return answer
 
 
-@web.middleware
-async def names(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer 404 where a path names what no name can be: no store is asked for it."""
+def _check_path(request: web.Request) -> None:
     if not all(part.isprintable() for part in request.match_info.values()):
-        return problem(404, "not-found", "nothing has such a name")
-    return await handler(request)
+        raise Refused(404, "not-found", "nothing has such a name")
 
 
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer every error with a problem document; what is our fault is logged, not told."""
     try:
+        _check_path(request)
         return await handler(request)
     except Refused as error:
         answer = problem(error.status, error.name, error.detail, **error.more)

@@ -9,6 +9,7 @@ from payonce.domain.errors import Conflict, InvalidField, UnknownId
 from payonce.domain.ids import check_id
 from payonce.domain.money import check_amount
 from payonce.edge.auth import Auth
+from payonce.edge.bodies import read_object
 from payonce.edge.problems import Refused
 
 View = Mapping[str, Any]
@@ -96,7 +97,7 @@ class RefundRoutes:
     async def request(self, request: web.Request) -> web.Response:
         """Ask for a refund of a payment; another operator has to approve it."""
         by = self._auth.require_operator(request)
-        body = await _body(request)
+        body = await read_object(request)
         amount = body.get("amount")
         refund_id = await self._desk.request(
             check_id(body.get("payment_id"), "payment_id"),
@@ -117,13 +118,13 @@ class RefundRoutes:
         """End a held refund: the money is kept."""
         by = self._auth.require_operator(request)
         refund_id = request.match_info["id"]
-        await self._desk.reject(refund_id, by, (await _body(request)).get("why"))
+        await self._desk.reject(refund_id, by, (await read_object(request)).get("why"))
         return web.json_response(await self._shown.refund(refund_id))
 
     async def resolve(self, request: web.Request) -> web.Response:
         """End an entry of a list, a payment's or a refund's."""
         by = self._auth.require_operator(request)
-        body, id_ = await _body(request), request.match_info["id"]
+        body, id_ = await read_object(request), request.match_info["id"]
         refund_id = await self._desk.resolve(id_, body.get("as"), by, body.get("why"))
         if refund_id is not None:
             return web.json_response(await self._shown.refund(refund_id))
@@ -142,17 +143,6 @@ def refusing(work: Work) -> Work:
             raise Refused(409, error.rule, error.problem) from None
 
     return handle
-
-
-async def _body(request: web.Request) -> Mapping[str, Any]:
-    """Return the JSON object of a request, else raise InvalidField."""
-    try:
-        body = await request.json()
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise InvalidField("body", "is not understood", "a JSON object")
-    return body
 
 
 def _limit(request: web.Request) -> int:

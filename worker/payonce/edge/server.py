@@ -8,7 +8,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from payonce.domain.errors import TaskDied
-from payonce.edge.problems import Handler, names, problems, unavailable
+from payonce.edge.problems import Handler, problems, unavailable
 from payonce.settings import HttpSettings
 
 log = structlog.get_logger(__name__)
@@ -48,7 +48,7 @@ class Edge:
         self._in_hand = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        middlewares = [self._counted, problems, names]
+        middlewares = [self._counted, problems]
         self.app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
         self.app.add_routes(
             [

@@ -1,6 +1,7 @@
 """The `http` gateway: the JSON protocol of payonce's own making (docs/gateway-mock.md)."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -44,6 +45,7 @@ from payonce.settings import GatewaySettings
 
 _OK = frozenset({200, 201})
 _TIMED_OUT = 408
+_CURRENCY = re.compile("[A-Z]{3}")
 _LONGEST_LINK = 4_096
 
 
@@ -322,7 +324,7 @@ def _charge_problem(charge: _Charge, payment_id: str) -> str:
         return "gateway_ref is not usable"
     if not 1 <= charge.amount <= MAX_AMOUNT:
         return "amount is out of range"
-    if not (len(charge.currency) == 3 and charge.currency.isascii() and charge.currency.isalpha()):
+    if _CURRENCY.fullmatch(charge.currency) is None:
         return "currency is not a code"
     if charge.paid_at is not None and not _is_time(charge.paid_at):
         return "paid_at is not usable"

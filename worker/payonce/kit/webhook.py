@@ -8,7 +8,7 @@ import aiohttp
 import structlog
 from yarl import URL
 
-from payonce.adapters.codec import CLOUDEVENT
+from payonce.adapters.codec import CLOUDEVENT, check_traceparent
 from payonce.domain.errors import InvalidField
 from payonce.domain.ladder import Ladder
 from payonce.domain.signature import sign, signing_key
@@ -54,8 +54,9 @@ class WebhookSender:
 
     def _headers(self, event: OrderPaid) -> dict[str, str]:
         headers = {"Content-Type": CLOUDEVENT}
-        if event.traceparent is not None:
-            headers["traceparent"] = event.traceparent
+        traceparent = check_traceparent(event.traceparent)
+        if traceparent is not None:
+            headers["traceparent"] = traceparent
         if self._key is not None:
             headers |= sign(self._key, event.event_id, int(self._now_s()), event.body)
         return headers
