@@ -213,6 +213,24 @@ async def test_a_contradiction_is_ended_by_a_person(bench: RefundBench) -> None:
     assert [] == bench.bench.told()
 
 
+async def test_a_hint_while_a_look_ends_the_refund_is_not_lost(bench: RefundBench) -> None:
+    """That look was answered before the gateway changed its mind."""
+    refunder, change = bench.refunder, bench.refunds.change
+
+    async def change_and_hear(*arguments: Any, **named: Any) -> RefundEffects | None:
+        effects = await change(*arguments, **named)
+        if bench.refund().status is RefundStatus.FAILED and bench.gateway.status[RF] == FAILED:
+            bench.gateway.status[RF] = SUCCEEDED
+            bench.bench.clock.move(1)
+            await refunder.handle(bench.due())
+        return effects
+
+    bench.refunds.change = change_and_hear  # type: ignore[method-assign]
+    bench.gateway.becomes = FAILED
+    await refunder.handle(bench.due())
+    assert ["refund.submitted", "refund.failed", "refund.contradicted"] == bench.kinds()
+
+
 async def test_a_hint_about_a_refund_that_never_left_asks_nobody(bench: RefundBench) -> None:
     """Its gateway cannot know of it."""
     bench.change(status=RefundStatus.HELD, rule="kill-switch")

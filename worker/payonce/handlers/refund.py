@@ -60,21 +60,30 @@ class Refunder:
         self._grace = grace
         self._clock = clock
         self._meter = meter
-        self._in_hand: set[str] = set()
+        self._in_hand: dict[str, RefundDue] = {}
+        self._meanwhile: dict[str, RefundDue] = {}
 
     async def handle(self, message: RefundDue) -> Fate:
         """Look at the refund, unless another look is under way here or did this one's work."""
         gateway = self._gateways.get(message.gateway)
         if gateway is None:
             return Park(f"unknown-gateway: {message.gateway}")
-        if message.refund_id in self._in_hand:
-            # The other one is still unacknowledged and schedules the next look: nothing is lost.
+        refund_id = message.refund_id
+        if refund_id in self._in_hand:
+            # The other one is still unacknowledged and schedules the next look, or takes this one
+            # too where it is no copy but a later hint: nothing is lost.
+            if message != self._in_hand[refund_id]:
+                self._meanwhile[refund_id] = message
             return DONE
-        self._in_hand.add(message.refund_id)
+        self._in_hand[refund_id] = message
         try:
-            return await self._look(message, gateway)
+            fate = await self._look(message, gateway)
+            while refund_id in self._meanwhile:
+                await self._look(self._meanwhile.pop(refund_id), gateway)
+            return fate
         finally:
-            self._in_hand.discard(message.refund_id)
+            del self._in_hand[refund_id]
+            self._meanwhile.pop(refund_id, None)
 
     async def heard(self, refund_id: str, payment_id: str, report: RefundReport) -> bool:
         """Take a final word; have the gateway asked at once about anything else."""
