@@ -137,7 +137,8 @@ class Town:
     rate_per_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self.clock, self.board = FakeClock(), FakeBoard()
+        self.clock = FakeClock()
+        self.board = FakeBoard(now=self.clock.now)
         self.one = Process(self.clock, self.board, self.rate_per_s)
         self.two = Process(self.clock, self.board, self.rate_per_s)
 

@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from payonce.domain.errors import GatewayAmbiguous, GatewayRetryable, Unavailable
-from payonce.gateways.breaker import FAILURES, SHORTEST, TRIAL_S
+from payonce.gateways.breaker import FAILURES, LONGEST, SHORTEST, TRIAL_S
 from payonce.gateways.gate import LONGEST_PAUSE_WAIT_S
 from payonce.gateways.keeper import DEAD_AFTER
-from tests.gateways.guarding import CHARGE, SPARED, Town, use_all
+from tests.gateways.guarding import CHARGE, SPARED, Process, Town, use_all
 from tests.gateways.rigs import NEW_CHARGE, NEW_REFUND
-from tests.handlers.fakes import PENDING
+from tests.handlers.fakes import PENDING, FakeClock
 from tests.support.waiting import eventually
 
 OPEN_S = SHORTEST.total_seconds()
@@ -298,3 +298,34 @@ async def test_a_breaker_that_opens_while_its_closing_is_told_is_told_too(town: 
     await town.keep()
     assert ["opened", "closed", "opened"] == [one.kind for one in town.board.lines]
     assert ["breaker-open"] == await town.two.ask()
+
+
+@pytest.mark.parametrize("ahead_s", [3_600, -3_600])
+async def test_a_clock_that_is_wrong_spares_nobody_for_long(ahead_s: float) -> None:
+    """One process's opening lasts as long as it says in all the others."""
+    town = Town()
+    wrong = FakeClock()
+    wrong.move(ahead_s)
+    town.one = Process(wrong, town.board)
+    town.one.bare.mood = "5xx"
+    await town.one.ask(FAILURES)
+    await town.keep()
+    assert ["breaker-open"] == await town.two.ask()
+    town.clock.move(OPEN_S)
+    await town.two.keep()
+    assert ["asked"] == await town.two.ask()
+
+
+async def test_a_clock_that_is_behind_spares_its_own_process_for_minutes_at_most() -> None:
+    """However often it reads that the opening lasts until what looks like much later."""
+    town = Town()
+    behind = FakeClock()
+    behind.move(-3_600)
+    town.two = Process(behind, town.board)
+    await open_breaker(town)
+    longest_s = LONGEST.total_seconds()
+    for _ in range(3):
+        assert ["breaker-open"] == await town.two.ask()
+        behind.move(longest_s / 3)
+        await town.two.keep()
+    assert ["asked"] == await town.two.ask()

@@ -1,19 +1,22 @@
 """The desk: who paused what and why, shown to people and programs alike."""
 
+from datetime import timedelta
+
 import pytest
 
 from payonce.domain.errors import InvalidField, UnknownGateway
 from payonce.handlers.gateway_desk import LINES, GatewayDesk, told
 from tests.handlers.fakes import FakeClock
 from tests.store.fake_board import FakeBoard
-from tests.store.making import NOW, later
+from tests.store.making import NOW
 
 
 class Office:
     """A desk with two configured gateways, on a board and a clock of its own."""
 
     def __init__(self) -> None:
-        self.board, self.clock = FakeBoard(), FakeClock()
+        self.clock = FakeClock()
+        self.board = FakeBoard(now=self.clock.now)
         self.desk = GatewayDesk(self.board, {"mock": 0.0, "bank": 20.0}, self.clock)
 
 
@@ -71,7 +74,7 @@ async def test_a_resume_says_whether_there_was_a_pause(office: Office) -> None:
 
 async def test_a_breaker_is_shown(office: Office) -> None:
     """Open, and then half-open until an answer comes."""
-    await office.board.open("mock", later(10), "5xx", NOW)
+    await office.board.open("mock", timedelta(seconds=10), "5xx")
     assert "open" == (await office.desk.list())[1]["state"]
     office.clock.move(10)
     assert "half-open" == (await office.desk.list())[1]["state"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from payonce.domain.errors import Unavailable
 from payonce.ports.board import GatewayState, JournalLine, Reading
@@ -15,6 +15,7 @@ class FakeBoard:
     by_name: dict[str, GatewayState] = field(default_factory=dict)
     lines: list[JournalLine] = field(default_factory=list)
     seen_at: dict[str, datetime] = field(default_factory=dict)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     away: bool = False
     meanwhile: Callable[[], Awaitable[object]] | None = None
 
@@ -33,12 +34,12 @@ class FakeBoard:
         self._be_there()
         self.seen_at.pop(worker_id, None)
 
-    async def open(self, gateway: str, until: datetime, why: str, now: datetime) -> bool:
+    async def open(self, gateway: str, length: timedelta, why: str) -> bool:
         """See the port."""
-        state = self._state(gateway)
+        state, now = self._state(gateway), self.now()
         if state.open_until and state.open_until > now:
             return False
-        self.by_name[gateway] = replace(state, open_until=until, openings=state.openings + 1)
+        self.by_name[gateway] = replace(state, open_until=now + length, openings=state.openings + 1)
         return self._note(gateway, now, "opened", None, why)
 
     async def close(self, gateway: str, now: datetime) -> bool:

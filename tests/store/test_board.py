@@ -1,11 +1,14 @@
 """What every board does."""
 
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from payonce.ports.board import Board, GatewayState, JournalLine
 from tests.store.making import NOW, later
 
 ONE, TWO = str(uuid4()), str(uuid4())
+
+MINUTE = timedelta(minutes=1)
 
 
 async def test_a_pause_is_read_by_all_and_stands_in_the_journal(board: Board) -> None:
@@ -42,20 +45,29 @@ async def test_a_resume_ends_a_pause_once(board: Board) -> None:
 
 async def test_two_openings_at_once_are_one(board: Board) -> None:
     """The second process finds it open; when that is over it counts as the next."""
-    assert await board.open("mock", later(10), "no-answer", later(0))
-    assert not await board.open("mock", later(11), "5xx", later(1))
-    assert [GatewayState("mock", open_until=later(10), openings=1)] == await board.states()
-    assert await board.open("mock", later(30), "5xx", later(10))
-    assert [GatewayState("mock", open_until=later(30), openings=2)] == await board.states()
+    assert await board.open("mock", timedelta(0), "no-answer")
+    assert await board.open("mock", MINUTE, "5xx")
+    [state] = await board.states()
+    assert not await board.open("mock", 2 * MINUTE, "no-answer")
+    assert ([state], 2) == (await board.states(), state.openings)
     assert [("opened", "no-answer"), ("opened", "5xx")] == [
         (one.kind, one.why) for one in await board.journal(["mock"], 5)
     ]
 
 
+async def test_an_opening_is_timed_by_the_board(board: Board) -> None:
+    """No process's clock is asked."""
+    before = datetime.now(UTC)
+    await board.open("mock", MINUTE, "5xx")
+    [state] = await board.states()
+    assert state.open_until is not None
+    assert before <= state.open_until - MINUTE <= datetime.now(UTC)
+
+
 async def test_closing_forgets_the_openings(board: Board) -> None:
     """Once; a pause is another matter."""
     await board.pause("mock", "ann", "works", later(1))
-    await board.open("mock", later(10), "5xx", later(2))
+    await board.open("mock", MINUTE, "5xx")
     assert await board.close("mock", later(3))
     assert not await board.close("mock", later(4))
     assert [GatewayState("mock", later(1), "ann", "works")] == await board.states()

@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 ROLES = frozenset({"consumer", "relay", "sweeper", "edge"})
 PREFETCH = 200
+MOST_PREFETCH = 65_535
 CONSUMERS_WITHIN_S = 18.0
 BROKER_WITHIN_S = 4.0
 _ASK_AGAIN_S = 2.0
@@ -130,8 +131,14 @@ def _consumer(
     world: World, queue: WorkQueue, receiver: Receiver, prepared: "asyncio.Task[None]"
 ) -> Service:
     name = work_queue_name(queue)
-    consumer = world.broker.consumer(name, PREFETCH, receiver)
+    consumer = world.broker.consumer(name, _prefetch(world, queue), receiver)
     return Service(name, _after(prepared, consumer.run), lambda: consumer.drain(CONSUMERS_WITHIN_S))
+
+
+def _prefetch(world: World, queue: WorkQueue) -> int:
+    """Return how many messages a consumer has in hand: more polls than all gateways have places."""
+    places = sum(one.max_in_flight for one in world.settings.gateways.values())
+    return min(PREFETCH + places, MOST_PREFETCH) if queue is WorkQueue.POLL else PREFETCH
 
 
 def _inbox(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]") -> Service:

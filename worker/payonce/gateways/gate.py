@@ -1,9 +1,9 @@
 """The gate before one gateway: what this process knows of when it may be asked."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from payonce.gateways.breaker import Breaker, open_for
+from payonce.gateways.breaker import LONGEST, Breaker, open_for
 from payonce.gateways.bucket import Bucket
 from payonce.ports.board import GatewayState
 from payonce.ports.clock import Clock
@@ -16,6 +16,7 @@ LONGEST_QUIET_S = 60.0
 LONGEST_PAUSE_WAIT_S = 180.0
 OK, OPEN, PAUSED = 0, 1, 2
 
+_WHY = "calls fail, the last one with {}"
 _FAILURES = frozenset({"no-answer", "5xx"})
 
 
@@ -32,7 +33,7 @@ class Sparing:
 class Wish:
     """A change of the breaker that the board shall hear of; `why` is empty where it closes."""
 
-    until_s: float | None
+    length: timedelta | None
     why: str
 
 
@@ -50,6 +51,7 @@ class Gate:
         self._breaker = Breaker()
         self._bucket = Bucket(rate_per_s, self._now_s()) if rate_per_s else None
         self._quiet_until_s = 0.0
+        self._heard: tuple[datetime | None, float] = (None, 0.0)
 
     async def enter(self, call: str) -> Sparing | None:
         """Return None where the call may go now, perhaps after a short wait for its turn."""
@@ -69,7 +71,7 @@ class Gate:
             return
         now_s = self._now_s()
         if failed and self._breaker.note_failure(now_s):
-            self._open(now_s, outcome)
+            self._wish(Wish(open_for(self.state.openings), _WHY.format(outcome)))
         elif not failed and self._breaker.note_answer(now_s):
             self._wish(Wish(None, ""))
 
@@ -82,7 +84,7 @@ class Gate:
     def learn(self, state: GatewayState, workers: int) -> None:
         """Take over what the board says; what it has not heard from here yet stays as it is."""
         if self.wish is None:
-            self._breaker.move(state.open_until.timestamp() if state.open_until else None)
+            self._breaker.move(self._own_time(state.open_until))
         if self._bucket is not None:
             self._bucket.rate_per_s = self._rate_per_s / max(workers, 1)
         self.state = state
@@ -98,13 +100,19 @@ class Gate:
             return PAUSED
         return OK if self._breaker.open_until_s is None else OPEN
 
-    def _open(self, now_s: float, outcome: str) -> None:
-        until_s = now_s + open_for(self.state.openings).total_seconds()
-        self._wish(Wish(until_s, f"calls fail, the last one with {outcome}"))
+    def _own_time(self, open_until: datetime | None) -> float | None:
+        """Return when an opening ends here: soon, however far this clock and the board's differ."""
+        if open_until is None:
+            return None
+        if self._heard[0] != open_until:
+            longest_s = self._now_s() + LONGEST.total_seconds()
+            self._heard = (open_until, min(open_until.timestamp(), longest_s))
+        return self._heard[1]
 
     def _wish(self, wish: Wish) -> None:
         self.wish = wish
-        self._breaker.move(wish.until_s)
+        length = wish.length
+        self._breaker.move(None if length is None else self._now_s() + length.total_seconds())
         self._refresh()
 
     def _refresh(self) -> None:

@@ -51,7 +51,7 @@ class Guarded:
                 spared=True,
             )
         report = await self._gateway.query(charge)
-        if report.retry_after_s:
+        if report.retry_after_s and not report.spared:
             self._gate.note_retry_after(report.retry_after_s)
         return report
 

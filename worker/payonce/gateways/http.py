@@ -1,6 +1,5 @@
 """The `http` gateway: the JSON protocol of payonce's own making (docs/gateway-mock.md)."""
 
-import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -26,6 +25,7 @@ from payonce.domain.signature import SIGNED_HEADERS, signing_key, verify
 from payonce.domain.times import format_time
 from payonce.domain.watch import Terms
 from payonce.gateways.client import Answer, NoAnswer, call
+from payonce.gateways.places import LONG_S, Places
 from payonce.ports.gateway import (
     CallbackAnswer,
     CallbackWord,
@@ -47,6 +47,7 @@ _OK = frozenset({200, 201})
 _TIMED_OUT = 408
 _CURRENCY = re.compile("[A-Z]{3}")
 _LONGEST_LINK = 4_096
+_BUSY = GatewayReport(Outcome.UNKNOWN, reason="busy", retry_after_s=LONG_S, spared=True)
 
 
 class _Charge(msgspec.Struct):
@@ -117,7 +118,7 @@ class HttpGateway:
         self._headers = {"Authorization": f"Bearer {secrets[0]}"}
         self._echoes = tuple(form.encode() for one in secrets for form in _written(one))
         self._keys = tuple(signing_key(one) for one in secrets)
-        self._in_flight = asyncio.Semaphore(settings.max_in_flight)
+        self._places = Places(settings.max_in_flight)
 
     @property
     def name(self) -> str:
@@ -130,7 +131,12 @@ class HttpGateway:
         return self._settings.terms
 
     async def query(self, charge: ChargeRef) -> GatewayReport:
-        """Ask how a charge stands; UNKNOWN on a time-out, an error or nonsense."""
+        """Ask how a charge stands; UNKNOWN on a time-out, an error or nonsense.
+
+        Spared where all places have been taken for long: whoever waits keeps others from theirs.
+        """
+        if self._places.long_full():
+            return _BUSY
         answer = await self._ask("query", "GET", f"/charges/{_part(charge.payment_id)}")
         if isinstance(answer, NoAnswer):
             return GatewayReport(Outcome.UNKNOWN, reason=answer.problem)
@@ -243,7 +249,7 @@ class HttpGateway:
         if body is not None:
             headers = {**headers, "Content-Type": "application/json"}
             content = msgspec.json.encode(body)
-        async with self._in_flight:
+        async with self._places:
             if may_leave is not None and not may_leave():
                 return NoAnswer("decided too long ago", sent=False)
             started = time.perf_counter()

@@ -1,7 +1,7 @@
 """The keeper: carries what this process sees to the board, and the board to its gates."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
@@ -66,15 +66,14 @@ class Keeper:
         return frozenset(name for name, gate in self._gates.items() if gate.is_closed_to_all())
 
     async def _tell(self, gate: Gate) -> None:
-        wish, now = gate.wish, self._clock.now()
+        wish = gate.wish
         if wish is None:
             return
-        if wish.until_s is None:
-            await self._board.close(gate.name, now)
+        if wish.length is None:
+            await self._board.close(gate.name, self._clock.now())
         else:
             log.warning("gateway.failing", gateway=gate.name, why=wish.why)
-            until = datetime.fromtimestamp(wish.until_s, UTC)
-            await self._board.open(gate.name, until, wish.why, now)
+            await self._board.open(gate.name, wish.length, wish.why)
         if gate.wish is wish:
             gate.wish = None
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 Spared = Callable[[], AbstractSet[str]]
@@ -61,8 +61,8 @@ class Board(Protocol):
         """Note that this process asks no more."""
         ...
 
-    async def open(self, gateway: str, until: datetime, why: str, now: datetime) -> bool:
-        """Open a breaker that is not open at `now`."""
+    async def open(self, gateway: str, length: timedelta, why: str) -> bool:
+        """Open a breaker that is not open; `length` begins now, by the board's own clock."""
         ...
 
     async def close(self, gateway: str, now: datetime) -> bool:

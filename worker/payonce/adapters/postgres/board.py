@@ -1,7 +1,7 @@
 """The board, in PostgreSQL: one answer for all processes."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from asyncpg import Record
 
@@ -28,9 +28,9 @@ class Board:
         """Note that this process asks no more."""
         await self._database.fetch(SQL["leave"], worker_id)
 
-    async def open(self, gateway: str, until: datetime, why: str, now: datetime) -> bool:
-        """Open a breaker that is not open at `now`."""
-        return bool(await self._database.fetch(SQL["open"], gateway, until, why, now))
+    async def open(self, gateway: str, length: timedelta, why: str) -> bool:
+        """Open a breaker that is not open, by the database's clock."""
+        return bool(await self._database.fetch(SQL["open"], gateway, length, why))
 
     async def close(self, gateway: str, now: datetime) -> bool:
         """Close a breaker that is not closed, and forget its openings."""

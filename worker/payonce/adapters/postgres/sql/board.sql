@@ -24,14 +24,15 @@ LEFT JOIN gateways g ON true;
 DELETE FROM workers WHERE worker_id = $1::uuid;
 
 -- name: open
+-- By the database's clock alone: a process whose clock is wrong opens for no longer than it says.
 WITH opened AS (
-    INSERT INTO gateways AS g (gateway, open_until, openings) VALUES ($1, $2, 1)
-    ON CONFLICT (gateway) DO UPDATE SET open_until = $2, openings = g.openings + 1
-        WHERE g.open_until IS NULL OR g.open_until <= $4
+    INSERT INTO gateways AS g (gateway, open_until, openings) VALUES ($1, now() + $2::interval, 1)
+    ON CONFLICT (gateway) DO UPDATE SET open_until = EXCLUDED.open_until, openings = g.openings + 1
+        WHERE g.open_until IS NULL OR g.open_until <= now()
     RETURNING g.gateway
 )
 INSERT INTO gateway_journal (gateway, at, kind, why)
-SELECT gateway, $4, 'opened', $3 FROM opened
+SELECT gateway, now(), 'opened', $3 FROM opened
 RETURNING gateway;
 
 -- name: close
