@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
+from secrets import token_hex
 from typing import Any
 
 from gateway_mock.shopper import Script
@@ -121,9 +122,14 @@ class Charge:
 
 
 class Books:
-    """All charges and refunds."""
+    """All charges and refunds.
+
+    Their `gateway_ref`s begin with a word of these books: no other books, of an earlier run or of
+    before a reset, gave out the same, as no true gateway does.
+    """
 
     def __init__(self) -> None:
+        self._word = token_hex(4)
         self.charges: dict[str, Charge] = {}
         self.refunds: dict[str, Refund] = {}
         self._numbers = count(1)
@@ -152,7 +158,7 @@ class Books:
             order_id=order_id,
             amount=amount,
             currency=currency,
-            gateway_ref=f"ch_{next(self._numbers):08d}",
+            gateway_ref=f"ch_{self._word}_{next(self._numbers)}",
             created_at=now,
             expires_at=expires_at,
             notify_url=notify_url,

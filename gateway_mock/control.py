@@ -1,13 +1,15 @@
 """The control API: scripts, profiles and the books, for tests and demos. Without a bearer."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
 from gateway_mock.books import Charge
 from gateway_mock.server import Mock, refund_json
 from gateway_mock.shopper import parse_profile, parse_script
+
+Shape = TypeVar("Shape", dict[str, Any], list[Any])
 
 
 def control_routes(mock: Mock) -> list[web.RouteDef]:
@@ -38,7 +40,8 @@ class Control:
 
     async def scripts(self, request: web.Request) -> web.Response:
         """Plan scripts: {payment_id: script}; charges that exist already take theirs at once."""
-        planned = {one: parse_script(script) for one, script in (await request.json()).items()}
+        data = await _body(request, dict, "an object of {payment_id: script}")
+        planned = {one: parse_script(script) for one, script in data.items()}
         self._mock.scripts.update(planned)
         for payment_id, script in planned.items():
             if payment_id in self._mock.books.charges:
@@ -47,13 +50,17 @@ class Control:
 
     async def profile(self, request: web.Request) -> web.Response:
         """Set how charges without a script go."""
-        self._mock.profile = parse_profile(await request.json())
+        self._mock.profile = parse_profile(
+            await _body(request, dict, "an object of the profile's fields")
+        )
         return web.json_response({"status": "ok"})
 
     async def charges(self, request: web.Request) -> web.Response:
         """Open charges, as a shop does that asks the gateway itself; each may hold a script."""
         opened = []
-        for data in await request.json():
+        listed = await _body(request, list, "a list of charges, each of which may hold a script")
+        for number, data in enumerate(listed):
+            _check_charge(data, number)
             script = data.pop("script", None)
             if script is not None:
                 self._mock.scripts[data["payment_id"]] = parse_script(script)
@@ -131,6 +138,26 @@ class Control:
         """Forget everything; the profile is again the one that the program began with."""
         await self._mock.reset()
         return web.json_response({"status": "ok"})
+
+
+async def _body(request: web.Request, kind: type[Shape], allowed: str) -> Shape:
+    """Return the JSON of a body. Raises ValueError, saying what is allowed."""
+    try:
+        data = await request.json()
+    except (ValueError, RecursionError):
+        raise ValueError(f"body: is not JSON; allowed: {allowed}") from None
+    if not isinstance(data, kind):
+        raise ValueError(f"body: {data!r:.60} is of another shape; allowed: {allowed}")  # noqa: TRY004 - all is a ValueError
+    return data
+
+
+def _check_charge(data: object, number: int) -> None:
+    """Raise ValueError unless `data` is an object with a payment_id that names it."""
+    if not isinstance(data, dict):
+        raise ValueError(f"[{number}]: {data!r:.60} is no charge; allowed: an object")  # noqa: TRY004 - all is a ValueError
+    payment_id = data.get("payment_id")
+    if not isinstance(payment_id, str) or not payment_id:
+        raise ValueError(f"[{number}].payment_id: is missing or not text")
 
 
 def _row(charge: Charge, now: float) -> dict[str, Any]:

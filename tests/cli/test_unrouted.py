@@ -72,6 +72,24 @@ def test_unrouted_message_names_the_queue_that_it_missed(
     ]
 
 
+def test_a_list_goes_on_where_the_page_before_ended(
+    parked: Parked, come_due: Callable[[str, str], None], amqp_url: str
+) -> None:
+    """The cursor is told beside the list; the last page tells none, and a bad one is refused."""
+    come_due("0.nobody", "m-1")
+    come_due("0.nobody", "m-2")
+    wait_for(amqp_url, 2)
+    first = parked("list", "--json", "--limit", "1")
+    assert (["m-1"], "more: --cursor 1\n") == ([listed(first)[0]["message_id"]], first.err)
+
+    wait_for(amqp_url, 2)
+    rest = parked("list", "--json", "--limit", "1", "--cursor", "1")
+    assert (["m-2"], "") == ([listed(rest)[0]["message_id"]], rest.err)
+    bad = parked("list", "--cursor", "x")
+    assert 2 == bad.status
+    assert bad.err.startswith("payonce: cursor: is not one of ours")
+
+
 def test_unrouted_message_is_sent_once_its_queue_is_there(
     parked: Parked, come_due: Callable[[str, str], None], amqp_url: str
 ) -> None:

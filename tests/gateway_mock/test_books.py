@@ -1,5 +1,6 @@
 """The mock's books: what an honest gateway says, and what its sums mean."""
 
+import re
 from typing import Any
 
 import pytest
@@ -33,6 +34,18 @@ def test_a_close_tells_what_came_first(script: Script, answer: str) -> None:
 
     assert [answer] * 2 == [books.close("p-1", NOW + 1) for _ in range(2)]
     assert answer == books.find("p-1", NOW + 2).status(NOW + 2)
+
+
+def test_refs_are_of_one_charge_for_ever() -> None:
+    """No two charges have the same, also of books that were begun anew."""
+    books = [Books(), Books()]
+    for one in books:
+        opened(one, "p-1")
+        opened(one, "p-2")
+    refs = [charge.gateway_ref for one in books for charge in one.charges.values()]
+
+    assert len(refs) == len(set(refs))
+    assert all(re.fullmatch(r"ch_[0-9a-f]{8}_[12]", ref) for ref in refs)
 
 
 def test_one_currency_adds_up_as_ever() -> None:

@@ -64,6 +64,32 @@ async def test_close_is_answered_honestly(
     assert (status, {"status": told}) == await call.post("/charges/p-1/close")
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("charges", CHARGE, "body: {'payment_id'"),
+        ("charges", {"charge": CHARGE, "script": {}}, "body: {'charge'"),
+        ("charges", None, "body: is not JSON"),
+        ("charges", ["p-1"], "[0]: 'p-1' is no charge"),
+        ("charges", [CHARGE, {"script": {}}], "[1].payment_id: is missing"),
+        ("charges", [{**CHARGE, "script": 1}], "1 is not an object"),
+        ("charges", [{**CHARGE, "amount": "7"}], "amount: is not an integer"),
+        ("scripts", [{"payment_id": "p-1"}], "body: [{'payment_id'"),
+        ("scripts", {"p-1": []}, "[] is not an object"),
+        ("profile", [], "body: [] is of another shape"),
+        ("profile", {"scripts": 1}, "scripts: 1 is not of the right kind"),
+        ("profile", {"scripts": [1]}, "1 is not an object"),
+    ],
+)
+async def test_a_body_of_another_shape_is_refused(
+    call: Caller, path: str, body: Any, told: str
+) -> None:
+    """With 422 and what is wrong, whatever the body holds."""
+    status, answer = await call.post(f"/control/{path}", body)
+    assert 422 == status
+    assert answer["detail"].startswith(told)
+
+
 async def test_reset_forgets_charges_and_scripts(call: Caller) -> None:
     """Books and plans are as at the start."""
     await call.post("/control/scripts", {"p-1": {"pays_after_s": 0}})

@@ -22,6 +22,8 @@ from tests.support.rabbitmq import RabbitMQ
 from tests.support.redis import Redis
 
 VARIABLES = ("PAYONCE_POSTGRES_DSN", "PAYONCE_AMQP_URL", "PAYONCE_REDIS_URL")
+GAVE = "DEV_GAVE"
+"""Holds the three values that `env` printed, so that a shell that took them is known by it."""
 
 
 class Servers:
@@ -107,9 +109,17 @@ class Servers:
 
 
 def given_urls() -> dict[str, str] | None:
-    """Return the servers that the environment names, None unless it names all three."""
+    """Return the servers that somebody chose by the environment, None unless it names all three.
+
+    What `env` printed earlier is no choice: it may name servers that are gone.
+    """
     given = {name: os.environ.get(name, "") for name in VARIABLES}
-    return given if all(given.values()) else None
+    chosen = os.environ.get(GAVE) != _joined(given)
+    return given if all(given.values()) and chosen else None
+
+
+def _joined(urls: dict[str, str]) -> str:
+    return ",".join(urls[name] for name in VARIABLES)
 
 
 def _choose_ports() -> dict[str, Any]:
@@ -152,7 +162,8 @@ def _obey(command: str, servers: Servers) -> int:
     if not servers.running:
         print("the servers are down: run ./dev up", file=sys.stderr)
         return 1
-    _print_env(servers.urls())
+    urls = servers.urls()
+    _print_env({**urls, GAVE: _joined(urls)})
     return 0
 
 

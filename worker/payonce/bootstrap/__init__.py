@@ -1,7 +1,7 @@
 """The only place that names concrete adapters; commands reach the world through these functions."""
 
 from payonce.bootstrap.gateways import open_desk
-from payonce.bootstrap.parked import ParkedQueue, open_parked, parked_view
+from payonce.bootstrap.parked import ParkedQueue, open_parked
 from payonce.bootstrap.refunds import open_refund_desk
 from payonce.bootstrap.run import run_daemon
 from payonce.bootstrap.tools import (
@@ -27,7 +27,6 @@ __all__ = [
     "open_publisher",
     "open_reader",
     "open_refund_desk",
-    "parked_view",
     "publish_initiated",
     "run_daemon",
 ]

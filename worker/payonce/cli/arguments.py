@@ -128,8 +128,7 @@ def _list(parser: Parser) -> None:
 def _parked(parser: Parser) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
     listing = _add(actions, "list", "show parked messages; they stay where they are")
-    _limit(listing)
-    _json(listing)
+    _list(listing)
     replaying = _add(actions, "replay", "send parked messages back to where they came from")
     replaying.add_argument("ids", nargs="*", metavar="MESSAGE_ID", help="as the list shows it")
     replaying.add_argument("--all", action="store_true", help="every message")

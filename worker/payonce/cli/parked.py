@@ -5,7 +5,7 @@ import json
 import os
 import sys
 
-from payonce.bootstrap import ParkedQueue, open_parked, parked_view
+from payonce.bootstrap import ParkedQueue, open_parked
 from payonce.cli.printing import print_json, print_table
 from payonce.cli.reading import check_declared, check_limit
 from payonce.domain.errors import InvalidField
@@ -31,14 +31,15 @@ async def execute(arguments: argparse.Namespace) -> int:
 
 
 async def _list(parked: ParkedQueue, arguments: argparse.Namespace) -> int:
-    rows = [parked_view(one) for one in await parked.list(arguments.limit)]
+    page = await parked.page(arguments.limit, arguments.cursor)
+    rows = page.items
     if arguments.json:
         print_json(rows)
     else:
         table = [{**row, "body": _gist(row["body"])} for row in rows]
         print_table(table, _COLUMNS, f"nothing is {'unrouted' if arguments.unrouted else 'parked'}")
-    if len(rows) == arguments.limit:
-        print("there may be more: --limit", file=sys.stderr)
+    if page.cursor:
+        print(f"more: --cursor {page.cursor}", file=sys.stderr)
     return 0
 
 

@@ -30,7 +30,7 @@ _COLOURS = {
 _LEGEND = (
     "3s 10s 30s: the wait it is in · paid: settled and told · booked: acknowledged by the order",
     "service · double: paid twice · returned: its money went back · held: waits for a person ·",
-    "odd: another amount than asked, a person's",
+    "odd: another amount than asked, a person's · failed: declined · closed: never to be paid",
 )
 _CLEAR = "\x1b[H\x1b[2J"
 PLAIN_EVERY_S = 5.0

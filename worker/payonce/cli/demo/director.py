@@ -9,12 +9,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
+
 from payonce.adapters.logs import configure_logs
 from payonce.cli.demo.board import Board
+from payonce.cli.demo.stage import DemoFailed
 from payonce.cli.demo.stories import CURRENCY, Attempt, Plan, Shop
 from payonce.cli.demo.towns import Town, open_embedded_town, open_real_town
 from payonce.cli.demo.verdict import Finding, ShopBook, ending, findings, is_over
 from payonce.daemon import stop_on_signals
+from payonce.domain.errors import PayonceError
 from payonce.domain.times import format_time
 
 LONGEST_S = 90.0
@@ -29,7 +33,24 @@ Orders = dict[str, dict[str, Any] | None]
 
 
 async def execute(arguments: argparse.Namespace) -> int:
-    """Run the demo; 0 where everything ended as it has to."""
+    """Run the demo; 0 where everything ended as it has to.
+
+    Of what its tasks fail with at the same time, the first is raised, as one that can be told.
+    """
+    failed: BaseException
+    try:
+        return await _run(arguments)
+    except* PayonceError as group:
+        failed = _first(group)
+    except* (aiohttp.ClientError, OSError) as group:
+        one = _first(group)
+        failed = DemoFailed(
+            f"a server of the demo cannot be reached: {str(one) or type(one).__name__}"
+        )
+    raise failed
+
+
+async def _run(arguments: argparse.Namespace) -> int:
     configure_logs({**os.environ, "PAYONCE_LOG_LEVEL": "error"})
     stop = asyncio.Event()
     stop_on_signals(stop)
@@ -44,6 +65,12 @@ async def execute(arguments: argparse.Namespace) -> int:
             _tell_addresses(town, shop)
             await stop.wait()
     return 0 if ok else 1
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 class Director:

@@ -12,8 +12,15 @@ from typing import Any
 
 import aiohttp
 
+from payonce.domain.errors import PayonceError
+
 READY_WITHIN_S = 30.0
 END_WITHIN_S = 28.0
+WORDS = 300
+
+
+class DemoFailed(PayonceError):
+    """The demo cannot go on; its text says why."""
 
 
 class Program:
@@ -89,8 +96,15 @@ class Mock:
 
     async def _call(self, method: str, path: str, body: object = None) -> Any:
         async with self._session.request(method, self.url + path, json=body) as answer:
-            answer.raise_for_status()
-            return await answer.json()
+            return await content_of(answer)
+
+
+async def content_of(answer: aiohttp.ClientResponse) -> Any:
+    """Return the JSON of an answer. Raises DemoFailed where it is an error, with what it says."""
+    if not answer.ok:
+        words = (await answer.text(errors="replace"))[:WORDS]
+        raise DemoFailed(f"{answer.method} {answer.url} was answered with {answer.status}: {words}")
+    return await answer.json()
 
 
 def free_port() -> int:
@@ -113,7 +127,7 @@ def worker_program(env: Mapping[str, str]) -> Program:
 
 
 async def wait_ready(session: aiohttp.ClientSession, url: str, program: Program) -> None:
-    """Return once `url` answers 200. Raises RuntimeError with the program's last words."""
+    """Return once `url` answers 200. Raises DemoFailed with the program's last words."""
     for _ in range(int(READY_WITHIN_S / 0.1)):
         try:
             async with session.get(url) as answer:
@@ -125,4 +139,4 @@ async def wait_ready(session: aiohttp.ClientSession, url: str, program: Program)
             break
         await asyncio.sleep(0.1)
     words = program.log.read_text(errors="replace").splitlines()[-5:]
-    raise RuntimeError("\n".join([f"the {program.name} did not get ready:", *words]))
+    raise DemoFailed("\n".join([f"the {program.name} did not get ready:", *words]))

@@ -19,7 +19,14 @@ from payonce.bootstrap import (
 )
 from payonce.bootstrap.embedded import Embedded, open_embedded
 from payonce.bootstrap.refunds import refund_desk_of
-from payonce.cli.demo.stage import Mock, free_port, mock_program, wait_ready, worker_program
+from payonce.cli.demo.stage import (
+    Mock,
+    content_of,
+    free_port,
+    mock_program,
+    wait_ready,
+    worker_program,
+)
 from payonce.cli.demo.stories import GATEWAY, SLIP
 from payonce.domain.errors import Unavailable
 from payonce.kit import OrderConsumer, OrderPaid
@@ -132,8 +139,7 @@ class RealTown:
         headers = {"Authorization": f"Bearer {API_TOKEN}"}
         url = f"http://127.0.0.1:{self._http_port}/v1/payments"
         async with self._session.post(url, json=body, headers=headers) as answer:
-            answer.raise_for_status()
-            payment: dict[str, Any] = await answer.json()
+            payment: dict[str, Any] = await content_of(answer)
             return payment
 
     def notify_url(self, gateway: str) -> str | None:

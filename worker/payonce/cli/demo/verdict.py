@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from payonce.cli.demo.stories import Plan
+from payonce.cli.demo.stories import CURRENCY, Plan
 
 
 @dataclass
@@ -81,7 +81,10 @@ def _money(orders: Mapping[str, Any], books: Mapping[str, Any]) -> Finding:
         for refund in order["refunds"] if order else ():
             back += refund["amount"] if refund["status"] == "SUCCEEDED" else 0
     captured, refunded = books["balance"]["captured"], books["balance"]["refunded"]
-    text = f"captured {captured} = kept {kept} + refunded {refunded} + mismatched {odd}"
+    text = (
+        f"captured {captured} = kept {kept} + refunded {refunded} + mismatched {odd}, "
+        f"in minor units of {CURRENCY}"
+    )
     return Finding(text, captured == kept + refunded + odd and refunded == back)
 
 
