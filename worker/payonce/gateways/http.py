@@ -1,11 +1,10 @@
 """The `http` gateway: the JSON protocol of payonce's own making (docs/gateway-mock.md)."""
 
-import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -16,21 +15,34 @@ from payonce.domain.errors import (
     GatewayAmbiguous,
     GatewayRefused,
     GatewayRetryable,
-    InvalidField,
 )
-from payonce.domain.ids import check_id
-from payonce.domain.money import MAX_AMOUNT
 from payonce.domain.report import GatewayReport, Outcome
 from payonce.domain.signature import SIGNED_HEADERS, signing_key, verify
 from payonce.domain.times import format_time
 from payonce.domain.watch import Terms
 from payonce.gateways.client import Answer, NoAnswer, call
+from payonce.gateways.http_words import (
+    Closed,
+    Nonsense,
+    RefundOf,
+    callbacks,
+    charge_word,
+    charges,
+    closes,
+    decode,
+    is_link,
+    read,
+    refund_report,
+    refund_word,
+    refunds,
+    report_of,
+    said,
+)
 from payonce.gateways.places import LONG_S, Places
 from payonce.ports.gateway import (
     CallbackAnswer,
     CallbackWord,
     ChargeRef,
-    ChargeWord,
     CheckedCallback,
     CloseAnswer,
     CreatedCharge,
@@ -38,69 +50,13 @@ from payonce.ports.gateway import (
     NewRefund,
     RefundOutcome,
     RefundReport,
-    RefundWord,
 )
 from payonce.ports.meter import GatewayMeter
 from payonce.settings import GatewaySettings
 
 _OK = frozenset({200, 201})
 _TIMED_OUT = 408
-_CURRENCY = re.compile("[A-Z]{3}")
-_LONGEST_LINK = 4_096
 _BUSY = GatewayReport(Outcome.UNKNOWN, reason="busy", retry_after_s=LONG_S, spared=True)
-
-
-class _Charge(msgspec.Struct):
-    """A charge as the protocol writes it; unknown fields are left alone."""
-
-    payment_id: str
-    status: Literal["pending", "succeeded", "failed", "closed"]
-    amount: int
-    currency: str
-    gateway_ref: str | None = None
-    paid_at: datetime | None = None
-    refunded: int = 0
-    reason: str | None = None
-    qr: str | None = None
-    pay_url: str | None = None
-
-
-class _Refund(msgspec.Struct):
-    """A refund as the protocol writes it."""
-
-    refund_id: str
-    payment_id: str
-    amount: int
-    status: Literal["pending", "succeeded", "failed"]
-    reason: str | None = None
-
-
-class _Closed(msgspec.Struct):
-    """The answer to a close."""
-
-    status: Literal["closed", "succeeded"]
-
-
-class _Callback(msgspec.Struct):
-    """A callback: what it is about, and that as the protocol writes it."""
-
-    type: Literal["charge", "refund"]
-    data: msgspec.Raw
-
-
-_callbacks = msgspec.json.Decoder(_Callback)
-_charges = msgspec.json.Decoder(_Charge)
-_refunds = msgspec.json.Decoder(_Refund)
-_closes = msgspec.json.Decoder(_Closed)
-
-Shape = TypeVar("Shape")
-
-
-@dataclass(frozen=True, slots=True)
-class _Nonsense:
-    """An answer that is not what the protocol says; concludes nothing."""
-
-    problem: str
 
 
 class HttpGateway:
@@ -144,8 +100,8 @@ class HttpGateway:
             return GatewayReport(Outcome.NOT_FOUND, reason="not-known")
         if answer.status != 200:
             return _unknown(answer)
-        found = _decode(_charges, answer.body)
-        return _report(found, charge.payment_id)
+        found = decode(charges, answer.body)
+        return report_of(found, charge.payment_id)
 
     async def close(self, charge: ChargeRef) -> CloseAnswer:
         """Ask to close a charge; never raises."""
@@ -154,11 +110,11 @@ class HttpGateway:
             return CloseAnswer.UNKNOWN
         if answer.status in {404, 405}:
             return CloseAnswer.NOT_FOUND if answer.status == 404 else CloseAnswer.CANNOT_CLOSE
-        closed = _decode(_closes, answer.body)
+        closed = decode(closes, answer.body)
         match closed, answer.status:
-            case _Closed(status="closed"), 200:
+            case Closed(status="closed"), 200:
                 return CloseAnswer.CLOSED
-            case _Closed(status="succeeded"), 409:
+            case Closed(status="succeeded"), 409:
                 return CloseAnswer.ALREADY_PAID
             case _:
                 return CloseAnswer.UNKNOWN
@@ -174,13 +130,13 @@ class HttpGateway:
             "notify_url": charge.notify_url,
         }
         answer = self._accepted(await self._ask("create", "POST", "/charges", body))
-        created = _decode(_charges, answer.body)
-        if isinstance(created, _Nonsense):
+        created = decode(charges, answer.body)
+        if isinstance(created, Nonsense):
             raise GatewayAmbiguous(self.name, created.problem)
-        report = _report(created, charge.payment_id)
+        report = report_of(created, charge.payment_id)
         if report.outcome is Outcome.UNKNOWN:
             raise GatewayAmbiguous(self.name, report.reason)
-        if not (_is_link(created.qr) and _is_link(created.pay_url)):
+        if not (is_link(created.qr) and is_link(created.pay_url)):
             raise GatewayAmbiguous(self.name, "nonsense: qr or pay_url is not usable")
         return CreatedCharge(report, created.qr, created.pay_url)
 
@@ -197,10 +153,10 @@ class HttpGateway:
             answer = self._accepted(asked)
         except GatewayAmbiguous as error:
             return RefundReport(RefundOutcome.UNKNOWN, error.problem)
-        made = _decode(_refunds, answer.body)
-        if isinstance(made, _Refund) and made.amount != refund.amount:
+        made = decode(refunds, answer.body)
+        if isinstance(made, RefundOf) and made.amount != refund.amount:
             return RefundReport(RefundOutcome.UNKNOWN, "nonsense: amount is another's")
-        return _refund_report(made, refund.refund_id, refund.payment_id)
+        return refund_report(made, refund.refund_id, refund.payment_id)
 
     async def query_refund(self, refund_id: str, charge: ChargeRef) -> RefundReport:
         """Ask how a refund stands; never raises."""
@@ -211,8 +167,8 @@ class HttpGateway:
             return RefundReport(RefundOutcome.NOT_FOUND)
         if answer.status != 200:
             return RefundReport(RefundOutcome.UNKNOWN, f"http-{answer.status}")
-        found = _decode(_refunds, answer.body)
-        return _refund_report(found, refund_id, charge.payment_id)
+        found = decode(refunds, answer.body)
+        return refund_report(found, refund_id, charge.payment_id)
 
     @property
     def callback_answer(self) -> CallbackAnswer:
@@ -230,11 +186,11 @@ class HttpGateway:
     def read_callback(self, headers: Mapping[str, str], body: bytes) -> CallbackWord:
         """Return what a checked callback says; only an unrefunded success needs no query."""
         del headers  # the body says it all
-        callback = _read(_callbacks, body, "body")
+        callback = read(callbacks, body, "body")
         data = bytes(callback.data)
         if callback.type == "refund":
-            return _refund_word(_read(_refunds, data, "data"))
-        return _charge_word(_read(_charges, data, "data"))
+            return refund_word(read(refunds, data, "data"))
+        return charge_word(read(charges, data, "data"))
 
     async def _ask(
         self,
@@ -275,7 +231,7 @@ class HttpGateway:
         if _is_not_taken(answer):
             raise GatewayRetryable(self.name, code, answer.retry_after_s)
         if 400 <= answer.status < 500 and answer.status != _TIMED_OUT:
-            raise GatewayRefused(self.name, code, _said(answer.body.decode(errors="replace")))
+            raise GatewayRefused(self.name, code, said(answer.body.decode(errors="replace")))
         raise GatewayAmbiguous(self.name, code)
 
     def _without_echo(self, answer: Answer) -> Answer:
@@ -304,102 +260,10 @@ def _is_not_taken(answer: Answer) -> bool:
     return answer.status == 429 or (answer.status == 503 and answer.retry_after_s is not None)
 
 
-def _report(charge: _Charge | _Nonsense, payment_id: str) -> GatewayReport:
-    if isinstance(charge, _Nonsense):
-        return GatewayReport(Outcome.UNKNOWN, reason=charge.problem)
-    problem = _charge_problem(charge, payment_id)
-    if problem:
-        return GatewayReport(Outcome.UNKNOWN, reason=f"nonsense: {problem}")
-    return GatewayReport(
-        outcome=Outcome(charge.status),
-        gateway_ref=charge.gateway_ref,
-        amount=charge.amount,
-        currency=charge.currency,
-        paid_at=charge.paid_at,
-        refunded=charge.refunded,
-        reason=_said(charge.reason or ""),
-    )
-
-
-def _charge_problem(charge: _Charge, payment_id: str) -> str:
-    """Return the field of a well-formed charge that cannot be meant; empty: none."""
-    ref = charge.gateway_ref
-    if charge.payment_id != payment_id:
-        return "payment_id is another's"
-    if ref is not None and not (1 <= len(ref) <= 255 and ref.isprintable()):
-        return "gateway_ref is not usable"
-    if not 1 <= charge.amount <= MAX_AMOUNT:
-        return "amount is out of range"
-    if _CURRENCY.fullmatch(charge.currency) is None:
-        return "currency is not a code"
-    if charge.paid_at is not None and not _is_time(charge.paid_at):
-        return "paid_at is not usable"
-    return "refunded is out of range" if not 0 <= charge.refunded <= charge.amount else ""
-
-
-def _is_time(time: datetime) -> bool:
-    """Say whether `time` has a zone and can be told in UTC."""
-    try:
-        time.astimezone(UTC)
-    except OverflowError:
-        return False
-    return time.tzinfo is not None
-
-
-def _is_link(text: str | None) -> bool:
-    """Say whether a shopper can be shown `text`, or that there is none."""
-    return text is None or (len(text) <= _LONGEST_LINK and text.isprintable())
-
-
-def _refund_report(refund: _Refund | _Nonsense, refund_id: str, payment_id: str) -> RefundReport:
-    if isinstance(refund, _Nonsense):
-        return RefundReport(RefundOutcome.UNKNOWN, refund.problem)
-    if (refund.refund_id, refund.payment_id) != (refund_id, payment_id):
-        return RefundReport(RefundOutcome.UNKNOWN, "nonsense: the refund is another's")
-    return RefundReport(RefundOutcome(refund.status), _said(refund.reason or ""))
-
-
-def _read(decoder: "msgspec.json.Decoder[Shape]", body: bytes, field: str) -> Shape:
-    found = _decode(decoder, body)
-    if isinstance(found, _Nonsense):
-        raise InvalidField(field, found.problem, "docs/gateway-mock.md, callbacks")
-    return found
-
-
-def _charge_word(charge: _Charge) -> ChargeWord:
-    payment_id = check_id(charge.payment_id, "data.payment_id")
-    problem = _charge_problem(charge, payment_id)
-    if problem:
-        raise InvalidField("data", problem, "docs/gateway-mock.md, callbacks")
-    report = _report(charge, payment_id)
-    paid = report.outcome is Outcome.SUCCEEDED and not report.refunded
-    return ChargeWord(payment_id, report, authoritative=paid)
-
-
-def _refund_word(refund: _Refund) -> RefundWord:
-    payment_id = check_id(refund.payment_id, "data.payment_id")
-    if not (1 <= len(refund.refund_id) <= 255 and refund.refund_id.isprintable()):
-        raise InvalidField("data.refund_id", "is not usable", "1 to 255 printable characters")
-    report = _refund_report(refund, refund.refund_id, payment_id)
-    return RefundWord(payment_id, refund.refund_id, report)
-
-
-def _decode(decoder: "msgspec.json.Decoder[Shape]", body: bytes) -> "Shape | _Nonsense":
-    try:
-        return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _Nonsense(_said(f"nonsense: {error}"))
-
-
 def _unknown(answer: Answer) -> GatewayReport:
     return GatewayReport(
         Outcome.UNKNOWN, reason=f"http-{answer.status}", retry_after_s=answer.retry_after_s
     )
-
-
-def _said(text: str) -> str:
-    """Return what a gateway said in one printable line of at most 200 characters."""
-    return "".join(one if one.isprintable() else "\ufffd" for one in text[:200])
 
 
 def _part(text: str) -> str:
