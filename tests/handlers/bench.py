@@ -123,3 +123,9 @@ def close_due(attempt: int = 0, **changes: Any) -> CloseDue:
     """Return an order to close p1."""
     message = CloseDue("p1", "o1", "mock", 100, "CNY", "order-paid", attempt=attempt)
     return replace(message, **changes)
+
+
+def next_poll(bench: Bench) -> tuple[int, PollDue]:
+    """Return the wait and the message of the only poll that was scheduled."""
+    [found] = bench.bus.polls
+    return found

@@ -39,6 +39,12 @@ REFUSED = GatewayRefused("mock", "http-422", "no such card")
 LATER = GatewayRetryable("mock", "http-429", 20.0)
 LOST = RefundReport(RefundOutcome.UNKNOWN, "timed out")
 UNHEARD = RefundReport(RefundOutcome.UNKNOWN, "unheard")
+SUCCEEDED, FAILED, PENDING = (
+    RefundReport(RefundOutcome.SUCCEEDED),
+    RefundReport(RefundOutcome.FAILED, "account closed"),
+    RefundReport(RefundOutcome.PENDING),
+)
+DAY_S = 86_400
 
 
 class RefundGateway(FakeGateway):

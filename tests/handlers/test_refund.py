@@ -9,23 +9,20 @@ from payonce.domain.refund import RefundStatus
 from payonce.domain.report import GatewayReport, Outcome, RefundOutcome, RefundReport
 from payonce.domain.risk import GatewayPolicy
 from tests.handlers.refund_bench import (
+    DAY_S,
+    FAILED,
     LATER,
     LOST,
+    PENDING,
     POLICY,
     REFUSED,
     RF,
+    SUCCEEDED,
     UNHEARD,
     RefundBench,
     opened_refunds,
 )
 from tests.store.making import NOW
-
-SUCCEEDED, FAILED, PENDING = (
-    RefundReport(RefundOutcome.SUCCEEDED),
-    RefundReport(RefundOutcome.FAILED, "account closed"),
-    RefundReport(RefundOutcome.PENDING),
-)
-DAY_S = 86_400
 
 
 @pytest.fixture

@@ -15,21 +15,18 @@ from payonce.domain.refunding import RefundEffects
 from payonce.domain.report import RefundOutcome, RefundReport
 from payonce.ports.bus import DONE, Park
 from tests.handlers.refund_bench import (
+    DAY_S,
+    FAILED,
     LOST,
+    PENDING,
     POLICY,
     RF,
+    SUCCEEDED,
     UNHEARD,
     RefundBench,
     opened_refunds,
 )
 from tests.store.making import NOW, later
-
-SUCCEEDED, FAILED, PENDING = (
-    RefundReport(RefundOutcome.SUCCEEDED),
-    RefundReport(RefundOutcome.FAILED, "account closed"),
-    RefundReport(RefundOutcome.PENDING),
-)
-DAY_S = 86_400
 
 
 @pytest.fixture
