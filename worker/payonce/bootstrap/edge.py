@@ -13,6 +13,7 @@ from payonce.bootstrap.refunds import refund_desk_of
 from payonce.bootstrap.world import World
 from payonce.edge.auth import Auth
 from payonce.edge.ops import Ops, Pager
+from payonce.edge.pages.rendering import Pages
 from payonce.edge.refunds import refund_routes
 from payonce.edge.webhooks import Webhooks
 
@@ -20,7 +21,8 @@ from payonce.edge.webhooks import Webhooks
 def routes_of(world: World) -> Iterable[web.RouteDef]:
     """Yield the routes besides health and metrics, in order of their paths."""
     auth = Auth(world.settings.http, Installation(world.database).token_key)
-    desk = InboxDesk(world.database)
+    desk, pages = InboxDesk(world.database), Pages()
+    yield from pages.routes()
     yield from Webhooks(world.reception, desk, auth, world.clock).routes()
     yield from payment_routes(world, auth)
     yield from _ops(world, auth).routes()

@@ -1,0 +1,1 @@
+"""What people look at: `templates/<part>/` and `static/<part>.*` for each part of it."""
