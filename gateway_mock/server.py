@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway_mock.books import Books, Charge, Refund, Refused
-from gateway_mock.callbacks import Body, Callbacks
+from gateway_mock.callbacks import Callbacks, Letter, Write, webhook_letter
 from gateway_mock.shopper import Profile, Script
 
 DEFAULT_SECRET = "whsec_cGF5b25jZS1tb2NrLXNlY3JldC1rZXk="  # noqa: S105 - a mock's, public
@@ -22,6 +22,8 @@ RETRY_AFTER_S = 1
 class Mock:
     """One gateway: its books, its profile, and the routes that serve them.
 
+    Gateways of other kinds keep the same books and speak otherwise: they override `routes` and the
+    two letters.
     `make_profile` makes the profile that it begins with, and begins with again after `reset`.
     """
 
@@ -39,7 +41,7 @@ class Mock:
         self.scripts: dict[str, Script] = {}
         self.creates: dict[str, int] = {}
         self._drawn: dict[str, Script] = {}
-        self.callbacks = Callbacks(secret)
+        self.callbacks = Callbacks()
 
     async def reset(self) -> None:
         """Forget all that happened and was planned, callbacks on their way too."""
@@ -92,30 +94,41 @@ class Mock:
         """Call back about a charge after `delay_s` if it was paid or has failed by then."""
         due = self.clock() + delay_s
 
-        def body() -> dict[str, Any] | None:
-            told = self.charge_json(charge, max(due, self.clock()))
-            done = told["status"] in {"succeeded", "failed"}
-            return {"type": "charge", "data": told} if done else None
+        def write() -> Letter | None:
+            now = max(due, self.clock())
+            done = charge.status(now) in {"succeeded", "failed"}
+            return self.charge_letter(charge, now) if done else None
 
-        self._call_back(charge, body, delay_s)
+        self._call_back(charge, write, delay_s)
 
     def plan_refund_callback(self, charge: Charge, refund: Refund) -> None:
         """Call back about a refund as it stands when it is made, and when it turns."""
 
-        def body() -> dict[str, Any]:
+        def write() -> Letter | None:
             refund.settle(self.clock())
-            return {"type": "refund", "data": refund_json(refund)}
+            return self.refund_letter(charge, refund)
 
-        self._call_back(charge, body, 0.0)
+        self._call_back(charge, write, 0.0)
         if refund.turns is not None:
-            self._call_back(charge, body, max(refund.turns[1] - self.clock(), 0.0))
+            self._call_back(charge, write, max(refund.turns[1] - self.clock(), 0.0))
 
-    def _call_back(self, charge: Charge, body: Body, delay_s: float) -> None:
+    def charge_letter(self, charge: Charge, now: float) -> Letter | None:
+        """Return the callback about a charge that was paid or has failed; None: none is sent."""
+        return webhook_letter(
+            self.secret, {"type": "charge", "data": self.charge_json(charge, now)}
+        )
+
+    def refund_letter(self, charge: Charge, refund: Refund) -> Letter | None:
+        """Return the callback about a refund; None: none is sent."""
+        del charge  # the refund names it
+        return webhook_letter(self.secret, {"type": "refund", "data": refund_json(refund)})
+
+    def _call_back(self, charge: Charge, write: Write, delay_s: float) -> None:
         """Plan a callback, unless it gets lost."""
         copies = {"once": 1, "twice": 2, "lost": 0}[self.profile.draw_callbacks(charge.script)]
         if charge.notify_url:
             delay_s += charge.script.callback_delay_s
-            self.callbacks.plan(charge.notify_url, body, delay_s, copies)
+            self.callbacks.plan(charge.notify_url, write, delay_s, copies)
 
     def charge_json(self, charge: Charge, now: float) -> dict[str, Any]:
         """Return a charge as the protocol writes it."""

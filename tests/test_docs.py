@@ -14,6 +14,7 @@ from payonce.adapters.refund_gauges import RefundGauges
 from payonce.domain.risk import Policy
 from payonce.settings import load
 from payonce.settings.sources import OTHER, PREFIX, SERVERS
+from payonce.settings.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -39,7 +40,7 @@ _DOCUMENT = re.compile(r"\bdocs/[\w./-]*\w")
 _KEY = re.compile(r"[a-z_]+(\.\w+)+")
 
 
-class RecordingTable(load.Table):
+class RecordingTable(Table):
     """A table of the configuration that tells all tests what was asked of it, and its default."""
 
     asked: ClassVar[dict[str, object]] = {}

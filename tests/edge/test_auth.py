@@ -8,7 +8,8 @@ from aiohttp import web
 
 from payonce.edge.auth import Auth
 from payonce.edge.problems import Refused
-from payonce.settings.model import HttpSettings, Secret
+from payonce.settings.model import HttpSettings
+from payonce.settings.secret import Secret
 
 
 async def key() -> bytes:

@@ -14,7 +14,8 @@ from payonce.edge.auth import Auth
 from payonce.edge.ops import Ops
 from payonce.edge.server import Edge
 from payonce.handlers.gateway_desk import GatewayDesk
-from payonce.settings.model import HttpSettings, Secret
+from payonce.settings.model import HttpSettings
+from payonce.settings.secret import Secret
 from tests.handlers.fakes import FakeClock
 from tests.store.fake_board import FakeBoard
 

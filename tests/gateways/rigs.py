@@ -15,14 +15,23 @@ from payonce.gateways.client import open_session
 from payonce.gateways.registry import build_gateways
 from payonce.ports.gateway import ChargeRef, Gateway, NewCharge, NewRefund
 from payonce.settings import GatewaySettings
-from payonce.settings.model import Secret
+from payonce.settings.kinds.http import HttpCredentials
+from payonce.settings.secret import Secret
 
 SECRET = "whsec_aG9zdGlsZS1zZXJ2ZXItdGVzdC1rZXk="
 OLD_SECRET = "whsec_dGhlLXNlY3JldC1vZi15ZXN0ZXJkYXk="
 TIMEOUT_S = 0.3
 CHARGE = ChargeRef("p-1")
-NEW_CHARGE = NewCharge("p-1", "o-1", 1999, "CNY", datetime(2030, 1, 1, tzinfo=UTC), "http://shop/")
-NEW_REFUND = NewRefund("rf-1", "p-1", 1999, "order-paid")
+NEW_CHARGE = NewCharge(
+    payment_id="p-1",
+    order_id="o-1",
+    amount=1999,
+    currency="CNY",
+    expires_at=datetime(2030, 1, 1, tzinfo=UTC),
+    notify_url="http://shop/",
+    return_url="http://shop/checkout/p-1?token=ot_1",
+)
+NEW_REFUND = NewRefund("rf-1", "p-1", 1999, "CNY", 1999, "order-paid")
 
 Serve = Callable[["Request", asyncio.StreamWriter], Awaitable[None]]
 
@@ -63,7 +72,7 @@ def settings_for(base_url: str, **changed: Any) -> GatewaySettings:
         name="mock",
         kind="http",
         base_url=base_url,
-        secrets=(Secret(SECRET),),
+        credentials=HttpCredentials((Secret(SECRET),)),
         can_close=True,
         timeout_s=TIMEOUT_S,
         max_in_flight=50,

@@ -14,7 +14,8 @@ from payonce.domain.errors import BadCallback, InvalidField
 from payonce.domain.report import Outcome
 from payonce.domain.signature import sign, signing_key
 from payonce.ports.gateway import ChargeWord, Gateway, RefundOutcome, RefundWord
-from payonce.settings.model import Secret
+from payonce.settings.kinds.http import HttpCredentials
+from payonce.settings.secret import Secret
 from tests.gateways.rigs import OLD_SECRET, SECRET, charge_json, open_gateway, refund_json
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -113,7 +114,7 @@ async def test_only_what_is_well_signed_is_called_stale(gateway: Gateway) -> Non
 async def test_while_rotating_every_secret_is_taken() -> None:
     """The new one, the old one, none other; and a gateway that signs with both."""
     secrets = (Secret(NEW_SECRET), Secret(OLD_SECRET))
-    async with open_gateway("http://127.0.0.1:1", secrets=secrets) as gateway:
+    async with open_gateway("http://127.0.0.1:1", credentials=HttpCredentials(secrets)) as gateway:
         for secret in (NEW_SECRET, OLD_SECRET):
             assert await gateway.check_callback(signed(secret=secret), PAID, NOW)
         assert "bad-signature" == await refused(gateway, signed(secret=SECRET))

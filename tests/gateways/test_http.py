@@ -15,7 +15,8 @@ from payonce.domain.report import Outcome
 from payonce.gateways.client import LONGEST_RETRY_AFTER_S, open_session
 from payonce.gateways.registry import build_gateways
 from payonce.ports.gateway import CloseAnswer, Gateway, RefundOutcome
-from payonce.settings.model import Secret
+from payonce.settings.kinds.http import HttpCredentials
+from payonce.settings.secret import Secret
 from tests.gateways.rigs import (
     CHARGE,
     NEW_CHARGE,
@@ -225,8 +226,8 @@ async def test_no_cookie_is_kept() -> None:
 
 async def test_first_secret_of_a_rotation_is_sent() -> None:
     """While rotating, calls carry the new secret; the old one is for webhooks alone."""
-    secrets = (Secret(SECRET), Secret(OLD_SECRET))
-    async with asking(always(answer(charge_json())), secrets=secrets) as (gateway, server):
+    both = HttpCredentials((Secret(SECRET), Secret(OLD_SECRET)))
+    async with asking(always(answer(charge_json())), credentials=both) as (gateway, server):
         await gateway.query(CHARGE)
     assert f"Bearer {SECRET}" == server.requests[0].headers["authorization"]
 
@@ -244,7 +245,7 @@ async def test_echoed_secret_goes_no_further(secret: str, escaped: bool) -> None
         writer.write(answer(body, next(turns)))
 
     with capture_logs() as logs:
-        async with asking(serve, secrets=secrets) as (gateway, _):
+        async with asking(serve, credentials=HttpCredentials(secrets)) as (gateway, _):
             report = await gateway.query(CHARGE)
             with pytest.raises(GatewayRefused) as refused:
                 await gateway.create(NEW_CHARGE)

@@ -75,8 +75,8 @@ async def test_a_query_is_put_off_where_all_places_are_long_taken() -> None:
         assert isinstance(gateway, HttpGateway)
         asked = [asyncio.create_task(gateway.query(CHARGE)) for _ in range(3)]
         await eventually(lambda: len(server.requests) == 2)
-        assert gateway._places.long_full() is False
-        await eventually(gateway._places.long_full)
+        assert gateway._caller.long_full() is False
+        await eventually(gateway._caller.long_full)
         assert BUSY == await gateway.query(CHARGE)
         release.set()
         reports = await asyncio.gather(*asked)

@@ -30,6 +30,11 @@ REFUSED = GatewayRefused("mock", "http-422", "no such currency here")
 PAUSED = GatewayRetryable("mock", "paused")
 
 
+async def checkout_url(payment_id: str, order_id: str) -> str:
+    """Return the address of a payment's page."""
+    return f"https://pay.example/checkout/{payment_id}?token={order_id}"
+
+
 class ChargingGateway(FakeGateway):
     """Creates charges; `problems` stand in the way of the first ones, in order."""
 
@@ -87,7 +92,8 @@ class Counter:
     def edge(self, policy: Policy = Policy.CANCEL) -> Apply:
         """Return the applications of one more process."""
         bench = self.bench
-        rules = ApplyRules(policy, "https://pay.example", {"mock": BUDGET_S, "other": BUDGET_S})
+        budgets_s = {"mock": BUDGET_S, "other": BUDGET_S}
+        rules = ApplyRules(policy, "https://pay.example", checkout_url, budgets_s)
         return Apply(
             self.applications,
             bench.settler,

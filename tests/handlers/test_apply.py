@@ -53,6 +53,7 @@ async def test_a_payment_is_claimed_created_confirmed_then_shown(counter: Counte
     assert ["payment.applied", "payment.created"] == counter.kinds()
     [charge] = counter.mock.created
     assert ("a1", "https://pay.example/v1/webhooks/mock") == (charge.payment_id, charge.notify_url)
+    assert f"https://pay.example/checkout/a1?token={charge.order_id}" == charge.return_url
     await eventually(lambda: counter.bench.told() == ["payment.initiated"])
     assert [("mock", "created")] == counter.bench.meter.of("application_answered")
 

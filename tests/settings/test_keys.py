@@ -36,12 +36,12 @@ KEYS: list[tuple[str, Any, str, Any]] = [
         "broker.management_url",
         "http://u:p@b:15672/",
     ),
-    ("gateways.mock.kind", "stripe", "gateways.mock.kind", "stripe"),
+    ("gateways.mock.kind", "http", "gateways.mock.kind", "http"),
     ("gateways.mock.base_url", "https://g/v1/", "gateways.mock.base_url", "https://g/v1"),
     (
         "gateways.mock.secret",
         [OTHER_SECRET, SECRET],
-        "gateways.mock.secrets",
+        "gateways.mock.credentials.secrets",
         (Secret(OTHER_SECRET), Secret(SECRET)),
     ),
     ("gateways.mock.can_close", False, "gateways.mock.can_close", False),
@@ -159,12 +159,6 @@ def test_every_policy_is_known(tmp_path: Path, policy: str) -> None:
     settings = read(tmp_path, ON_SECOND_PAYMENT__POLICY=policy)
 
     assert policy == settings.on_second_payment.value
-
-
-@pytest.mark.parametrize("kind", ["http", "stripe", "wechatpay", "alipay", "paypal"])
-def test_every_kind_of_gateway_is_known(tmp_path: Path, kind: str) -> None:
-    """The five kinds of gateways are those of the contract."""
-    assert kind == read(tmp_path, GATEWAYS__MOCK__KIND=kind).gateways["mock"].kind
 
 
 def test_delivered_file_is_a_whole_configuration() -> None:

@@ -34,11 +34,10 @@ def payment_routes(world: World, auth: Auth) -> Iterable[web.RouteDef]:
     lease_s = max(budgets_s.values()) * LEASE_BUDGETS + LEASE_MARGIN_S
     payments = Payments(
         auth,
-        _apply(world, ApplyRules(_policy(world), public_url, budgets_s)),
+        _apply(world, ApplyRules(_policy(world), public_url, auth.checkout_url, budgets_s)),
         Idempotency(Keys(world.database), world.clock, lease_s),
         world.reader(),
         {name: gateway.terms.watch_for for name, gateway in world.gateways.items()},
-        public_url,
         world.clock,
     )
     return payments.routes()

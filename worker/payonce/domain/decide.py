@@ -59,7 +59,7 @@ def decide(facts: Facts, report: GatewayReport, *, watch_ended: bool = False) ->
             return _on_end(facts.payment, Verdict.CLOSED, report.reason or "closed")
         case Outcome.NOT_FOUND if watch_ended:
             return _on_end(facts.payment, Verdict.CLOSED, "never-created")
-        case Outcome.PENDING | Outcome.UNKNOWN | Outcome.NOT_FOUND:
+        case Outcome.PENDING | Outcome.APPROVED | Outcome.UNKNOWN | Outcome.NOT_FOUND:
             return _on_no_word(facts.payment, report, watch_ended=watch_ended)
 
 

@@ -6,9 +6,13 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """A gateway's word in our terms; UNKNOWN is an answer too."""
+    """A gateway's word in our terms; UNKNOWN is an answer too.
+
+    APPROVED: the shopper agreed, and the money moves once it is captured; for now it is pending.
+    """
 
     PENDING = "pending"
+    APPROVED = "approved"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CLOSED = "closed"

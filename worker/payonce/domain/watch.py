@@ -24,6 +24,7 @@ class Terms:
     """What a gateway's configuration says of watching its payments.
 
     `lateness`: how long after `expires_at` an unpaid payment can still turn paid.
+    `captures`: its money moves only when we say so, after the shopper agreed.
     `grace`: how late a live watch may be before the sweeper takes it for dead.
     """
 
@@ -32,6 +33,7 @@ class Terms:
     lateness: timedelta
     grace: timedelta
     can_close: bool
+    captures: bool = False
 
 
 def revive_after_registration(now: datetime, terms: Terms) -> datetime:

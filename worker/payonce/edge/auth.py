@@ -20,6 +20,7 @@ class Auth:
         self._api_token = settings.api_token.reveal()
         self._operators = {name: one.reveal() for name, one in settings.operators.items()}
         self._token_key = token_key
+        self._public_url = settings.public_url.rstrip("/")
 
     def require_api(self, request: web.Request) -> None:
         """Refuse whoever is not one of the shop's services."""
@@ -54,6 +55,11 @@ class Auth:
         """Return the token that opens one order; it follows from its id and the installation."""
         key = await self._token_key()
         return "ot_" + hmac.new(key, order_id.encode(), hashlib.sha256).hexdigest()
+
+    async def checkout_url(self, payment_id: str, order_id: str) -> str:
+        """Return the address of a payment's page, with the token of its order."""
+        token = await self.order_token(order_id)
+        return f"{self._public_url}/checkout/{payment_id}?token={token}"
 
 
 def not_this_order() -> Refused:

@@ -78,7 +78,6 @@ class Payments:
         idempotency: Idempotency,
         stories: Stories,
         watch_for: Mapping[str, timedelta],
-        public_url: str,
         clock: Clock,
     ) -> None:
         self._auth = auth
@@ -86,7 +85,6 @@ class Payments:
         self._idempotency = idempotency
         self._stories = stories
         self._watch_for = watch_for
-        self._public_url = public_url
         self._clock = clock
 
     def routes(self) -> Iterable[web.RouteDef]:
@@ -161,7 +159,7 @@ class Payments:
             "payment_id": payment.payment_id,
             "order_id": payment.order_id,
             "status": payment.status,
-            "checkout_url": f"{self._public_url}/checkout/{payment.payment_id}?token={token}",
+            "checkout_url": await self._auth.checkout_url(payment.payment_id, payment.order_id),
             "order_token": token,
             "expires_at": format_time(payment.expires_at),
         }

@@ -1,8 +1,8 @@
 """The HTTP client that all gateways share: pooled, bounded, following nobody."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -17,11 +17,12 @@ _IDLE_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an HTTP call was answered."""
+    """What an HTTP call was answered; names of headers in any case."""
 
     status: int
     body: bytes
     retry_after_s: float | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class NoAnswer(Exception):
@@ -53,7 +54,7 @@ async def call(  # noqa: PLR0913 - the parts of a request
     session: aiohttp.ClientSession,
     method: str,
     url: URL,
-    headers: dict[str, str],
+    headers: Mapping[str, str],
     limit: aiohttp.ClientTimeout,
     body: bytes | None = None,
 ) -> Answer:
@@ -66,7 +67,8 @@ async def call(  # noqa: PLR0913 - the parts of a request
         ) as response:
             content = await _read(response)
             after = response.headers.get("Retry-After")
-            return Answer(response.status, content, _retry_after_s(after) if after else None)
+            wait_s = _retry_after_s(after) if after else None
+            return Answer(response.status, content, wait_s, response.headers)
     except aiohttp.ClientConnectorError as error:
         raise NoAnswer(f"cannot connect: {type(error.os_error).__name__}", sent=False) from None
     except TimeoutError:

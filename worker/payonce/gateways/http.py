@@ -1,8 +1,6 @@
 """The `http` gateway: the JSON protocol of payonce's own making (docs/gateway-mock.md)."""
 
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -11,16 +9,13 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from payonce.domain.errors import (
-    GatewayAmbiguous,
-    GatewayRefused,
-    GatewayRetryable,
-)
+from payonce.domain.errors import GatewayAmbiguous
 from payonce.domain.report import GatewayReport, Outcome
 from payonce.domain.signature import SIGNED_HEADERS, signing_key, verify
 from payonce.domain.times import format_time
 from payonce.domain.watch import Terms
-from payonce.gateways.client import Answer, NoAnswer, call
+from payonce.gateways.caller import BUSY, Asking, Caller, unknown
+from payonce.gateways.client import Answer, NoAnswer
 from payonce.gateways.http_words import (
     Closed,
     Nonsense,
@@ -38,7 +33,6 @@ from payonce.gateways.http_words import (
     report_of,
     said,
 )
-from payonce.gateways.places import LONG_S, Places
 from payonce.ports.gateway import (
     CallbackAnswer,
     CallbackWord,
@@ -53,28 +47,25 @@ from payonce.ports.gateway import (
 )
 from payonce.ports.meter import GatewayMeter
 from payonce.settings import GatewaySettings
-
-_OK = frozenset({200, 201})
-_TIMED_OUT = 408
-_BUSY = GatewayReport(Outcome.UNKNOWN, reason="busy", retry_after_s=LONG_S, spared=True)
+from payonce.settings.kinds.http import HttpCredentials
 
 
 class HttpGateway:
     """One gateway that speaks the `http` protocol."""
 
     def __init__(
-        self, settings: GatewaySettings, session: aiohttp.ClientSession, meter: GatewayMeter
+        self,
+        settings: GatewaySettings,
+        credentials: HttpCredentials,
+        session: aiohttp.ClientSession,
+        meter: GatewayMeter,
     ) -> None:
         self._settings = settings
-        self._session = session
-        self._meter = meter
         self._base = settings.base_url
-        self._timeout = aiohttp.ClientTimeout(total=settings.timeout_s)
-        secrets = [one.reveal() for one in settings.secrets]
+        secrets = [one.reveal() for one in credentials.secrets]
         self._headers = {"Authorization": f"Bearer {secrets[0]}"}
-        self._echoes = tuple(form.encode() for one in secrets for form in _written(one))
         self._keys = tuple(signing_key(one) for one in secrets)
-        self._places = Places(settings.max_in_flight)
+        self._caller = Caller(settings, session, meter, secrets)
 
     @property
     def name(self) -> str:
@@ -91,15 +82,15 @@ class HttpGateway:
 
         Spared where all places have been taken for long: whoever waits keeps others from theirs.
         """
-        if self._places.long_full():
-            return _BUSY
+        if self._caller.long_full():
+            return BUSY
         answer = await self._ask("query", "GET", f"/charges/{_part(charge.payment_id)}")
         if isinstance(answer, NoAnswer):
-            return GatewayReport(Outcome.UNKNOWN, reason=answer.problem)
+            return unknown(answer)
         if answer.status == 404:
             return GatewayReport(Outcome.NOT_FOUND, reason="not-known")
         if answer.status != 200:
-            return _unknown(answer)
+            return unknown(answer)
         found = decode(charges, answer.body)
         return report_of(found, charge.payment_id)
 
@@ -205,65 +196,14 @@ class HttpGateway:
         if body is not None:
             headers = {**headers, "Content-Type": "application/json"}
             content = msgspec.json.encode(body)
-        async with self._places:
-            if may_leave is not None and not may_leave():
-                return NoAnswer("decided too long ago", sent=False)
-            started = time.perf_counter()
-            try:
-                answer: Answer | NoAnswer = self._without_echo(
-                    await call(self._session, method, url, headers, self._timeout, content)
-                )
-            except NoAnswer as error:
-                answer = error
-        seconds = time.perf_counter() - started
-        self._meter.gateway_asked(self.name, name, _outcome_of(answer), seconds)
-        return answer
+        return await self._caller.ask(Asking(name, method, url, headers, content, may_leave))
 
     def _accepted(self, answer: Answer | NoAnswer) -> Answer:
-        """Return an answer that says yes; raise what any other one means for a call that acts."""
-        if isinstance(answer, NoAnswer):
-            if answer.sent:
-                raise GatewayAmbiguous(self.name, answer.problem)
-            raise GatewayRetryable(self.name, answer.problem)
-        if answer.status in _OK:
-            return answer
-        code = f"http-{answer.status}"
-        if _is_not_taken(answer):
-            raise GatewayRetryable(self.name, code, answer.retry_after_s)
-        if 400 <= answer.status < 500 and answer.status != _TIMED_OUT:
-            raise GatewayRefused(self.name, code, said(answer.body.decode(errors="replace")))
-        raise GatewayAmbiguous(self.name, code)
-
-    def _without_echo(self, answer: Answer) -> Answer:
-        """Return the answer without our secrets, which some servers repeat in what they say."""
-        body = answer.body
-        for echo in self._echoes:
-            if echo in body:
-                body = body.replace(echo, b"***")
-        return answer if body is answer.body else replace(answer, body=body)
+        return self._caller.accepted(answer, _words)
 
 
-def _written(secret: str) -> set[str]:
-    """Return the ways in which JSON writes a secret."""
-    return {secret, secret.replace("/", "\\/")}
-
-
-def _outcome_of(answer: Answer | NoAnswer) -> str:
-    """Return how a call ended, for metrics and breaker: being busy is no failure."""
-    if isinstance(answer, NoAnswer):
-        return "no-answer"
-    return "busy" if _is_not_taken(answer) else f"{answer.status // 100}xx"
-
-
-def _is_not_taken(answer: Answer) -> bool:
-    """Say whether the gateway did not act. A 503 without Retry-After may be any proxy's."""
-    return answer.status == 429 or (answer.status == 503 and answer.retry_after_s is not None)
-
-
-def _unknown(answer: Answer) -> GatewayReport:
-    return GatewayReport(
-        Outcome.UNKNOWN, reason=f"http-{answer.status}", retry_after_s=answer.retry_after_s
-    )
+def _words(answer: Answer) -> str:
+    return said(answer.body.decode(errors="replace"))
 
 
 def _part(text: str) -> str:

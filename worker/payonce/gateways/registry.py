@@ -1,33 +1,31 @@
 """Which adapter serves which kind of gateway."""
 
 from collections.abc import Mapping
+from typing import assert_never
 
 import aiohttp
 
-from payonce.domain.errors import BadSettings
 from payonce.gateways.http import HttpGateway
 from payonce.ports.gateway import Gateway
 from payonce.ports.meter import GatewayMeter
 from payonce.settings import GatewaySettings
-
-ADAPTERS = {"http": HttpGateway}
+from payonce.settings.kinds.http import HttpCredentials
 
 
 def build_gateways(
     settings: Mapping[str, GatewaySettings], session: aiohttp.ClientSession, meter: GatewayMeter
 ) -> dict[str, Gateway]:
-    """Return the gateways by name. Raises BadSettings where a kind has no adapter."""
+    """Return the gateways by name."""
     return {name: build_gateway(one, session, meter) for name, one in settings.items()}
 
 
 def build_gateway(
     settings: GatewaySettings, session: aiohttp.ClientSession, meter: GatewayMeter
 ) -> Gateway:
-    """Return one gateway. Raises BadSettings where its kind has no adapter."""
-    adapter = ADAPTERS.get(settings.kind)
-    if adapter is None:
-        key = f"gateways.{settings.name}.kind"
-        raise BadSettings(
-            key, f"{settings.kind} is not in this version yet", ", ".join(sorted(ADAPTERS))
-        )
-    return adapter(settings, session, meter)
+    """Return one gateway: its credentials say of which kind it is."""
+    credentials = settings.credentials
+    match credentials:
+        case HttpCredentials():
+            return HttpGateway(settings, credentials, session, meter)
+        case _:
+            assert_never(credentials)

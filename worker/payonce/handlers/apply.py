@@ -84,10 +84,14 @@ Result = Shown | Unsure | Denied
 
 @dataclass(frozen=True, slots=True)
 class ApplyRules:
-    """What the configuration says; `budgets_s`: for asking each gateway, about two time-outs."""
+    """What the configuration says; `budgets_s`: for asking each gateway, about two time-outs.
+
+    `checkout_url`: returns the address of a payment's page, by payment and order.
+    """
 
     policy: Policy
     public_url: str
+    checkout_url: Callable[[str, str], Awaitable[str]]
     budgets_s: Mapping[str, float]
 
 
@@ -189,7 +193,7 @@ class Apply:
         gateway = self._gateways[payment.gateway]
         charging = await create_charge(
             gateway,
-            self._new_charge(payment),
+            await self._new_charge(payment),
             self._budget_s(payment.gateway),
             self._clock,
             is_first=is_first,
@@ -269,7 +273,7 @@ class Apply:
             raise LookupError(f"payment {payment.payment_id} was claimed and is gone")
         return found
 
-    def _new_charge(self, payment: Payment) -> NewCharge:
+    async def _new_charge(self, payment: Payment) -> NewCharge:
         return NewCharge(
             payment_id=payment.payment_id,
             order_id=payment.order_id,
@@ -277,6 +281,7 @@ class Apply:
             currency=payment.currency,
             expires_at=payment.expires_at,
             notify_url=f"{self._rules.public_url}/v1/webhooks/{payment.gateway}",
+            return_url=await self._rules.checkout_url(payment.payment_id, payment.order_id),
         )
 
     def _budget_s(self, gateway: str) -> float:

@@ -121,7 +121,8 @@ class Refunder:
         match effects and effects.verdict:
             case Verdict.SEND if effects and effects.refund:
                 decided_at = effects.entries[-1].at
-                report = await self._send(case, effects.refund, gateway, decided_at)
+                captured = answers.duplicate.amount or effects.refund.amount
+                report = await self._send(case, effects.refund, gateway, decided_at, captured)
                 await self._follow(message, report, "answer")
             case Verdict.FOUND if answers.known:
                 await self._follow(message, answers.known, "query")
@@ -151,7 +152,7 @@ class Refunder:
         return await gateway.query(_charge(winner))
 
     async def _send(
-        self, case: Case, refund: Refund, gateway: Gateway, decided_at: datetime
+        self, case: Case, refund: Refund, gateway: Gateway, decided_at: datetime, captured: int
     ) -> RefundReport | None:
         """Return what the gateway said; None where that is dealt with already.
 
@@ -161,6 +162,8 @@ class Refunder:
             refund_id=refund.refund_id,
             payment_id=refund.payment_id,
             amount=refund.amount,
+            currency=refund.currency,
+            captured=captured,
             reason=refund.reason,
             gateway_ref=case.payment.gateway_ref,
             may_leave=lambda: self._clock.now() <= decided_at + REFUND_SENT_WITHIN,

@@ -12,6 +12,7 @@ from payonce.domain.watch import Terms
 __all__ = [
     "CallbackAnswer",
     "CallbackWord",
+    "CapturingGateway",
     "ChargeRef",
     "ChargeWord",
     "CheckedCallback",
@@ -37,7 +38,10 @@ class ChargeRef:
 
 @dataclass(frozen=True, slots=True)
 class NewCharge:
-    """A charge to create, in minor units; `notify_url` takes the gateway's callbacks."""
+    """A charge to create, in minor units; `notify_url` takes the gateway's callbacks.
+
+    `return_url`: where the gateway sends the shopper back to; it holds the order's token.
+    """
 
     payment_id: str
     order_id: str
@@ -45,6 +49,7 @@ class NewCharge:
     currency: str
     expires_at: datetime
     notify_url: str
+    return_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +79,15 @@ class CloseAnswer(StrEnum):
 class NewRefund:
     """A refund to make, in minor units, under one id for ever.
 
+    `captured`: what the shopper paid in all, which some gateways want to hear again.
     `may_leave` is asked directly before the call, after all waiting: the decision may have aged.
     """
 
     refund_id: str
     payment_id: str
     amount: int
+    currency: str
+    captured: int
     reason: str
     gateway_ref: str | None = None
     may_leave: Callable[[], bool] = field(default=lambda: True, compare=False)
@@ -173,7 +181,8 @@ class Gateway(Protocol):
     ) -> CheckedCallback:
         """Return the callback's id if it was signed over these raw bytes, not long ago.
 
-        Names of headers are taken in any case. Raises BadCallback, and nothing else.
+        Names of headers are taken in any case. Raises BadCallback, and Unavailable where the keys
+        that it takes are not to be had right now: the gateway shall come again.
         """
         ...
 
@@ -186,3 +195,11 @@ class Gateway(Protocol):
 
 
 Gateways = Mapping[str, Gateway]
+
+
+class CapturingGateway(Gateway, Protocol):
+    """A gateway whose money moves only when we say so, after its shopper has agreed."""
+
+    async def capture(self, charge: ChargeRef) -> GatewayReport:
+        """Take the money of an APPROVED charge, idempotent by payment_id; never raises."""
+        ...

@@ -9,11 +9,11 @@ from payonce.settings.model import (
     PollSettings,
     RefundSettings,
     SecondPayment,
-    Secret,
     Servers,
     Settings,
     SweepSettings,
 )
+from payonce.settings.secret import Secret
 
 __all__ = [
     "BrokerSettings",

@@ -1,15 +1,14 @@
 """From a tree of values to Settings; a key that nobody reads is an error."""
 
-import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
 
 from payonce.domain.errors import BadSettings, InvalidField
 from payonce.domain.ids import check_id
 from payonce.domain.watch import Terms
 from payonce.settings import values
+from payonce.settings.kinds import KINDS, Credentials, Kind
 from payonce.settings.model import (
     BrokerSettings,
     GatewaySettings,
@@ -23,62 +22,13 @@ from payonce.settings.model import (
     SweepSettings,
 )
 from payonce.settings.sources import read_servers, read_tree
+from payonce.settings.table import Table
 
-Value = TypeVar("Value")
-
-KINDS = ("http", "stripe", "wechatpay", "alipay", "paypal")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("json", "pretty")
 _LADDER = ["3s", "10s", "30s", "3m"]
 _RETELLING_LADDER = ["4m", "10m", "10m", "10m", "10m", "10m", "1h"]
 _REFUND_LADDER = ["5s", "30s", "3m", "10m", "1h"]
-
-
-class Table:
-    """One table of the configuration; remembers which of its keys were asked for."""
-
-    def __init__(self, key: str, content: object) -> None:
-        if not isinstance(content, dict):
-            raise BadSettings(key, "is not a table", "a table of keys")
-        self._key = key
-        self._content: dict[str, Any] = content
-        self._asked: list[str] = []
-
-    def get(self, name: str, read: Callable[[str, object], Value], default: object) -> Value:
-        """Return the value of a key, or of its default, as `read` understands it."""
-        self._asked.append(name)
-        return read(self.key_of(name), self._content.get(name, default))
-
-    def need(self, name: str, read: Callable[[str, object], Value]) -> Value:
-        """Return the value of a key that has no default."""
-        try:
-            return self.get(name, read, None)
-        except BadSettings as error:
-            if name in self._content:
-                raise
-            raise BadSettings(error.key, "is missing", error.allowed) from None
-
-    def table(self, name: str) -> "Table":
-        """Return a table within this one; one that is not there is empty."""
-        self._asked.append(name)
-        return Table(self.key_of(name), self._content.get(name, {}))
-
-    def names(self) -> list[str]:
-        """Return the keys that are there."""
-        return list(self._content)
-
-    def key_of(self, name: str) -> str:
-        """Return the full name of a key."""
-        return f"{self._key}.{name}" if self._key else name
-
-    def refuse_unknown(self) -> None:
-        """Raise BadSettings on the first key that nobody asked for."""
-        for name in self._content:
-            if name not in self._asked:
-                near = difflib.get_close_matches(name, self._asked, n=1)
-                hint = f" (did you mean {self.key_of(near[0])}?)" if near else ""
-                allowed = ", ".join(self.key_of(one) for one in sorted(self._asked))
-                raise BadSettings(self.key_of(name), f"is unknown{hint}", allowed)
 
 
 def load_settings(environ: Mapping[str, str], *, config_path: Path | None = None) -> Settings:
@@ -214,24 +164,32 @@ def _gateway(name: str, table: Table, poll: PollSettings, sweep: SweepSettings) 
         check_id(name, "gateway")
     except InvalidField as error:
         raise BadSettings(f"gateways.{name}", "is no name", error.allowed) from None
-    can_close = table.get("can_close", values.flag, default=True)
+    kind = KINDS[table.need("kind", values.choice(*KINDS))]
     settings = GatewaySettings(
         name=name,
-        kind=table.need("kind", values.choice(*KINDS)),
-        base_url=table.need("base_url", values.url("http", "https")).rstrip("/"),
-        secrets=table.need("secret", values.webhook_secrets),
-        can_close=can_close,
+        kind=kind.name,
+        base_url=_base_url(table, kind),
+        credentials=kind.read(table),
+        can_close=table.get("can_close", values.flag, kind.can_close),
         timeout_s=table.get("timeout_s", values.seconds(0.1, 60), 5),
         max_in_flight=table.get("max_in_flight", values.whole(1, 10_000), 200),
-        rate_per_s=table.get("rate_per_s", values.number(0, 100_000), 0),
-        can_refund=table.get("can_refund", values.flag, default=True),
+        rate_per_s=table.get("rate_per_s", values.number(0, 100_000), kind.rate_per_s),
+        can_refund=table.get("can_refund", values.flag, kind.can_refund),
         refund_auto=table.get("refund_auto", values.flag, default=True),
         refund_max_per_hour=table.get("refund_max_per_hour", _optional_count, ""),
-        refund_key_window=table.get("refund_key_window", values.duration, "24h"),
-        terms=_terms(table, poll, sweep.grace, can_close=can_close),
+        refund_key_window=table.get("refund_key_window", values.duration, kind.refund_key_window),
+        terms=_terms(table, poll, sweep.grace, kind),
     )
     table.refuse_unknown()
     return settings
+
+
+def _base_url(table: Table, kind: Kind[Credentials]) -> str:
+    """Return where the gateway is; a kind with one well-known place need not be told."""
+    read = values.url("http", "https")
+    if kind.base_url:
+        return table.get("base_url", read, kind.base_url).rstrip("/")
+    return table.need("base_url", read).rstrip("/")
 
 
 def _optional_count(key: str, value: object) -> int | None:
@@ -239,12 +197,16 @@ def _optional_count(key: str, value: object) -> int | None:
     return None if value == "" else values.whole(0, 1_000_000)(key, value)
 
 
-def _terms(table: Table, poll: PollSettings, grace: timedelta, *, can_close: bool) -> Terms:
-    waits_ms = poll.ladder.waits_ms
+def _terms(table: Table, poll: PollSettings, grace: timedelta, kind: Kind[Credentials]) -> Terms:
+    """Return how payments are watched: what the table says, else the kind, else [poll]."""
+    waits = kind.ladder or [f"{wait_ms}ms" for wait_ms in poll.ladder.waits_ms]
     return Terms(
-        ladder=table.get("ladder", values.ladder, [f"{wait_ms}ms" for wait_ms in waits_ms]),
-        watch_for=table.get("watch_for", values.duration, f"{poll.watch_for.total_seconds()}s"),
-        lateness=table.get("lateness", values.duration, "10m"),
+        ladder=table.get("ladder", values.ladder, list(waits)),
+        watch_for=table.get(
+            "watch_for", values.duration, kind.watch_for or f"{poll.watch_for.total_seconds()}s"
+        ),
+        lateness=table.get("lateness", values.duration, kind.lateness),
         grace=grace,
-        can_close=can_close,
+        can_close=table.get("can_close", values.flag, kind.can_close),
+        captures=kind.captures,
     )

@@ -7,31 +7,8 @@ from enum import StrEnum
 
 from payonce.domain.ladder import Ladder
 from payonce.domain.watch import Terms
-
-
-class Secret:
-    """Text that no log, traceback or repr shows."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        """Return the text."""
-        return self._text
-
-    def __bool__(self) -> bool:
-        return bool(self._text)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._text == self._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
-
-    def __repr__(self) -> str:
-        return "Secret(***)"
+from payonce.settings.kinds import Credentials
+from payonce.settings.secret import Secret
 
 
 class SecondPayment(StrEnum):
@@ -117,7 +94,7 @@ class BrokerSettings:
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """One gateway; the first secret is sent, all of them are accepted.
+    """One gateway; `credentials` say of which kind it is.
 
     `rate_per_s`: calls of all processes together, 0: no limit. `refund_max_per_hour`: 0 holds every
     refund, None: no limit of its own. `refund_key_window`: how long it remembers a refund's id.
@@ -126,7 +103,7 @@ class GatewaySettings:
     name: str
     kind: str
     base_url: str
-    secrets: tuple[Secret, ...]
+    credentials: Credentials
     can_close: bool
     timeout_s: float
     max_in_flight: int

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from payonce.domain.errors import BadSettings, InvalidField
 from payonce.domain.ladder import Ladder
 from payonce.domain.money import MAX_AMOUNT, check_currency
-from payonce.settings.model import Secret
+from payonce.settings.secret import Secret
 
 Value = TypeVar("Value")
 

@@ -199,7 +199,7 @@ class EmbeddedTown:
 
 def _gateways(url: str) -> dict[str, str]:
     """Return the configuration of both gateways: one program plays them."""
-    secret = load_settings(os.environ).gateways[GATEWAY].secrets[0].reveal()
+    secret = load_settings(os.environ).gateways[GATEWAY].credentials.secrets[0].reveal()
     slip = {
         "kind": "http",
         "base_url": url,
