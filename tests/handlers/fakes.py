@@ -19,10 +19,11 @@ from payonce.adapters.rabbitmq.topology import (
 from payonce.domain.errors import BadCallback, InvalidField, Unavailable
 from payonce.domain.events import Event
 from payonce.domain.ladder import Ladder
-from payonce.domain.messages import CloseDue, PollDue, RefundDue
+from payonce.domain.messages import CloseDue, NotifyDue, PollDue, RefundDue
 from payonce.domain.report import GatewayReport, Outcome
 from payonce.domain.watch import Terms
 from payonce.handlers.close import CLOSE_WAITS_MS
+from payonce.handlers.notify import NOTIFY_WAITS_MS
 from payonce.ports.bus import WorkQueue
 from payonce.ports.cache import Seen
 from payonce.ports.gateway import (
@@ -68,6 +69,8 @@ STORE_CALLS = frozenset(
         "delete_events",
         "claim_events",
         "retell",
+        "make_all_due",
+        "unacknowledged",
     }
 )
 
@@ -155,12 +158,14 @@ class WatchedBus(MemoryBus):
             WorkQueue.POLL: TERMS.ladder.waits_ms,
             WorkQueue.CLOSE: CLOSE_WAITS_MS,
             WorkQueue.REFUND: (5_000, 30_000),
+            WorkQueue.NOTIFY: NOTIFY_WAITS_MS,
         }
         super().__init__(clock, payonce_topology(waits))
         self._journal = journal
         self.polls: list[tuple[int, PollDue]] = []
         self.closes: list[tuple[int, CloseDue]] = []
         self.refunds: list[tuple[int, RefundDue]] = []
+        self.notices: list[tuple[int, NotifyDue]] = []
         self.told: list[Event] = []
 
     async def poll_after(self, wait_ms: int, message: PollDue) -> None:
@@ -180,6 +185,12 @@ class WatchedBus(MemoryBus):
         self._journal.enter("refund_after")
         await super().refund_after(wait_ms, message)
         self.refunds.append((wait_ms, message))
+
+    async def notify_after(self, wait_ms: int, message: NotifyDue) -> None:
+        """See the port."""
+        self._journal.enter("notify_after")
+        await super().notify_after(wait_ms, message)
+        self.notices.append((wait_ms, message))
 
     async def publish(self, event: Event) -> None:
         """See the port."""
@@ -371,6 +382,14 @@ class FakeMeter:
     def orders_retold(self, count: int) -> None:
         """See the port."""
         self.counted.append(("orders_retold", count))
+
+    def order_notified(self, outcome: str, seconds: float) -> None:
+        """See the port."""
+        self.counted.append(("order_notified", outcome, seconds))
+
+    def notice_skipped(self, reason: str) -> None:
+        """See the port."""
+        self.counted.append(("notice_skipped", reason))
 
     def refund_decided(self, gateway: str, status: str, rule: str) -> None:
         """See the port."""

@@ -55,6 +55,9 @@ class PrometheusMeter:
             registry, "payonce_callbacks_processed", "Callbacks applied.", "gateway", "result"
         )
         self._retold = _counter(registry, "payonce_orders_retold", "Paid orders told again.")
+        self._notices_skipped = _counter(
+            registry, "payonce_notify_skipped", "Calls to the order service not made.", "reason"
+        )
         self._refunds = _counter(
             registry, "payonce_refunds", "Steps of refunds.", "gateway", "status", "rule"
         )
@@ -104,6 +107,13 @@ class PrometheusMeter:
             "payonce_paid_to_event_seconds",
             "Time from paid, in the gateway's word, to the confirmed event.",
             buckets=DELAY_S,
+            registry=registry,
+        )
+        self._notices = Histogram(
+            "payonce_notify_seconds",
+            "Duration of calls to the order service.",
+            ["outcome"],
+            buckets=LATENESS_S,
             registry=registry,
         )
         self._gateway = Histogram(
@@ -165,6 +175,14 @@ class PrometheusMeter:
     def orders_retold(self, count: int) -> None:
         """Count paid orders that are told again."""
         self._retold.inc(count)
+
+    def order_notified(self, outcome: str, seconds: float) -> None:
+        """Observe one call to the order service."""
+        self._notices.labels(outcome).observe(max(seconds, 0.0))
+
+    def notice_skipped(self, reason: str) -> None:
+        """Count a call to the order service that was not made."""
+        self._notices_skipped.labels(reason).inc()
 
     def refund_decided(self, gateway: str, status: str, rule: str) -> None:
         """Count a refund that took a step."""

@@ -6,16 +6,19 @@ from aiohttp import web
 
 from payonce.adapters.postgres.inbox import InboxDesk
 from payonce.adapters.postgres.installation import Installation
+from payonce.adapters.postgres.retelling import Retelling
 from payonce.bootstrap.applications import payment_routes
 from payonce.bootstrap.gateways import desk_of
 from payonce.bootstrap.parked import ParkedQueue
 from payonce.bootstrap.refunds import refund_desk_of
 from payonce.bootstrap.world import World
 from payonce.edge.auth import Auth
+from payonce.edge.notify import notify_routes
 from payonce.edge.ops import Ops, Pager
 from payonce.edge.pages.rendering import Pages
 from payonce.edge.refunds import refund_routes
 from payonce.edge.webhooks import Webhooks
+from payonce.handlers.notify_desk import NotifyDesk
 
 
 def routes_of(world: World) -> Iterable[web.RouteDef]:
@@ -26,6 +29,8 @@ def routes_of(world: World) -> Iterable[web.RouteDef]:
     yield from Webhooks(world.reception, desk, auth, world.clock).routes()
     yield from payment_routes(world, auth)
     yield from _ops(world, auth).routes()
+    desk_of_notices = NotifyDesk(Retelling(world.database), world.clock)
+    yield from notify_routes(auth, desk_of_notices)
     yield from refund_routes(auth, refund_desk_of(world), world.reader())
 
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import warnings
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,6 +23,7 @@ from payonce.adapters.rabbitmq.topology import (
     service_topology,
 )
 from payonce.bootstrap.gateways import guard_gateways
+from payonce.bootstrap.notices import open_notifier
 from payonce.bootstrap.run import prepare, workers
 from payonce.bootstrap.topology import topology_of
 from payonce.bootstrap.world import World
@@ -113,12 +114,14 @@ async def open_embedded(settings: Settings) -> AsyncIterator[Embedded]:
             await migrate(dsn)
             database = Database(dsn)
             await database.open()
-            async with open_session() as session:
+            async with AsyncExitStack() as stack:
+                session = await stack.enter_async_context(open_session())
                 bus = MemoryBus(clock, topology_of(settings), meter.message_parked)
                 gateways, keeper = guard_gateways(
                     settings.gateways, session, database, clock, meter
                 )
                 broker, cache = EmbeddedBroker(bus), MemoryCache()
+                notifier = await stack.enter_async_context(open_notifier(settings))
                 world = World(
                     _with_dsn(settings, dsn),
                     clock,
@@ -129,6 +132,7 @@ async def open_embedded(settings: Settings) -> AsyncIterator[Embedded]:
                     gateways,
                     keeper,
                     keeps_delays=False,
+                    notifier=notifier,
                 )
                 yield Embedded(world, bus)
             await database.close()

@@ -31,6 +31,7 @@ PREFETCH = 200
 MOST_PREFETCH = 65_535
 CONSUMERS_WITHIN_S = 18.0
 BROKER_WITHIN_S = 4.0
+NOTICES_WITHIN_S = 3.0
 _ASK_AGAIN_S = 2.0
 
 Run = Callable[[], Coroutine[Any, Any, None]]
@@ -107,7 +108,7 @@ def workers(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]")
             services.append(Service("delays", _after(prepared, world.delay_keeper().run)))
     if roles - {"relay"}:
         services.append(_keeper(world, roles, prepared))
-    services += [_inbox(world, roles, prepared), _broker(world)]
+    services += [_inbox(world, roles, prepared), *_notices(world), _broker(world)]
     return services
 
 
@@ -136,7 +137,12 @@ def _consumer(
 
 
 def _prefetch(world: World, queue: WorkQueue) -> int:
-    """Return how many messages a consumer has in hand: more polls than all gateways have places."""
+    """Return how many messages a consumer has in hand: more polls than all gateways have places.
+
+    Of the order service's, as many as it may be called at once: the others wait in the queue.
+    """
+    if queue is WorkQueue.NOTIFY:
+        return world.settings.order_service.max_in_flight
     places = sum(one.max_in_flight for one in world.settings.gateways.values())
     return min(PREFETCH + places, MOST_PREFETCH) if queue is WorkQueue.POLL else PREFETCH
 
@@ -149,6 +155,18 @@ def _inbox(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]") 
         await (reception.run() if "sweeper" in roles else asyncio.Event().wait())
 
     return Service("inbox", _after(prepared, run), reception.drain)
+
+
+def _notices(world: World) -> list[Service]:
+    """Return what finishes the calls to the order service that are made without the bus."""
+    notices = world.notices
+    if notices is None:
+        return []
+
+    async def run() -> None:
+        await asyncio.Event().wait()
+
+    return [Service("notices", run, partial(notices.drain, NOTICES_WITHIN_S), phase=1)]
 
 
 def _broker(world: World) -> Service:

@@ -26,6 +26,7 @@ from payonce.adapters.rabbitmq.broker import RabbitBroker
 from payonce.adapters.redis.cache import RedisCache
 from payonce.adapters.redis.lock import RedisLocks
 from payonce.bootstrap.gateways import guard_gateways
+from payonce.bootstrap.notices import notice_receiver, notices_of, open_notifier
 from payonce.bootstrap.refunds import refunder_of
 from payonce.bootstrap.topology import DelayKeeper, topology_of
 from payonce.gateways.client import open_session
@@ -35,6 +36,7 @@ from payonce.handlers.announce import Announcer
 from payonce.handlers.callback import Callback
 from payonce.handlers.cancel import Cancel
 from payonce.handlers.close import Close
+from payonce.handlers.notify import Notify
 from payonce.handlers.poll import Poll
 from payonce.handlers.register import Register
 from payonce.handlers.settle import Settler
@@ -43,6 +45,7 @@ from payonce.ports.bus import EventBus, Receiver, Timer, WorkQueue
 from payonce.ports.cache import Cache
 from payonce.ports.gateway import Gateways
 from payonce.ports.lock import OrderLocks
+from payonce.ports.notifier import Notifier
 from payonce.relay import Relay
 from payonce.reteller import Reteller
 from payonce.settings import SecondPayment, Settings
@@ -114,6 +117,17 @@ class World:
     keeps_delays: bool = True
     belongings: tuple[Belonging, ...] = ()
     locks: OrderLocks = field(default_factory=MemoryLocks)
+    notifier: Notifier | None = None
+
+    @cached_property
+    def acknowledge(self) -> Acknowledge:
+        """What notes acknowledgements; one a process, so that they are noted together."""
+        return Acknowledge(Orders(self.database), self.clock)
+
+    @cached_property
+    def notices(self) -> Notify | None:
+        """What has the order service called; one a process, which knows whether it is away."""
+        return notices_of(self)
 
     @cached_property
     def reception(self) -> Reception:
@@ -149,6 +163,7 @@ class World:
             self.cache,
             self.clock,
             self.meter,
+            self.notices,
         )
 
     def relay(self) -> Relay:
@@ -170,7 +185,7 @@ class World:
     def reteller(self) -> Reteller:
         """Return what tells of unacknowledged orders again."""
         ladder = self.settings.order_service.ladder
-        return Reteller(Retelling(self.database), ladder, self.clock, self.meter)
+        return Reteller(Retelling(self.database), ladder, self.clock, self.meter, self.notices)
 
     def ledger(self) -> Ledger:
         """Return what settles; what it settled is told again after the first wait of the ladder."""
@@ -207,9 +222,7 @@ class World:
         orders = Orders(self.database)
         return {
             WorkQueue.INITIATED: take_events("payment.initiated", register.handle),
-            WorkQueue.ACKNOWLEDGED: take_events(
-                "order.acknowledged", Acknowledge(orders, clock).handle
-            ),
+            WorkQueue.ACKNOWLEDGED: take_events("order.acknowledged", self.acknowledge.handle),
             WorkQueue.CANCELLED: take_events(
                 "order.cancelled", Cancel(orders, timer, clock).handle
             ),
@@ -218,6 +231,7 @@ class World:
                 Close(settler, watches, timer, self.gateways, clock).handle
             ),
             WorkQueue.REFUND: take_refunds(refunder_of(self).handle),
+            WorkQueue.NOTIFY: notice_receiver(self),
         }
 
 
@@ -242,6 +256,7 @@ async def open_world(settings: Settings) -> AsyncIterator[World]:
             on_away=meter.server_away,
         )
         gateways, keeper = guard_gateways(settings.gateways, session, database, clock, meter)
+        notifier = await stack.enter_async_context(open_notifier(settings))
         yield World(
             settings,
             clock,
@@ -253,6 +268,7 @@ async def open_world(settings: Settings) -> AsyncIterator[World]:
             keeper,
             locks=locks,
             belongings=(cache, locks),
+            notifier=notifier,
         )
 
 

@@ -15,6 +15,7 @@ COMMANDS = {
     "unresolved": "list payments whose watch ended without a definite word",
     "mismatched": "list successes that do not fit their payment",
     "unacknowledged": "list paid orders that the order service has not booked",
+    "notify": "tell of paid orders again now, those that nobody acknowledged",
     "refunds": "list, request, approve or reject refunds",
     "resolve": "end an entry of a list that a person has taken care of",
     "parked": "list or replay messages that could not be processed",
@@ -180,6 +181,12 @@ def _refunds(parser: Parser) -> None:
     _about(rejecting, "REFUND", "as the list shows it", why=True)
 
 
+def _notify(parser: Parser) -> None:
+    parser.add_argument("orders", nargs="*", metavar="ORDER", help="as `unacknowledged` lists it")
+    parser.add_argument("--all", action="store_true", help="every unacknowledged order")
+    parser.add_argument("--by", required=True, metavar="NAME", help="who says so")
+
+
 def _resolve(parser: Parser) -> None:
     _about(parser, "ID", "of an unresolved or mismatched payment, or of a refund", why=True)
     parser.add_argument(
@@ -222,6 +229,7 @@ _ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "unresolved": _list,
     "mismatched": _list,
     "unacknowledged": _list,
+    "notify": _notify,
     "refunds": _refunds,
     "resolve": _resolve,
     "parked": _parked,

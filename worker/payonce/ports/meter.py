@@ -66,6 +66,14 @@ class Meter(GatewayMeter, Protocol):
         """Count paid orders that are told again."""
         ...
 
+    def order_notified(self, outcome: str, seconds: float) -> None:
+        """Observe one call to the order service."""
+        ...
+
+    def notice_skipped(self, reason: str) -> None:
+        """Count a call to the order service that was not made: `acknowledged` or `away`."""
+        ...
+
     def refund_decided(self, gateway: str, status: str, rule: str) -> None:
         """Count a refund that took a step; `rule` is empty unless one holds it."""
         ...

@@ -112,11 +112,16 @@ def _sweep(table: Table) -> SweepSettings:
 
 def _order_service(table: Table) -> OrderServiceSettings:
     settings = OrderServiceSettings(
-        notify_url=table.get("notify_url", values.url("http", "https", empty_ok=True), ""),
+        notify_url=table.get("notify_url", values.plain_url("http", "https"), ""),
         secret=table.get("secret", values.webhook_secret, ""),
         ladder=table.get("ladder", values.ladder, _RETELLING_LADDER),
+        timeout_s=table.get("timeout", values.seconds(0.1, 60), "10s"),
+        max_in_flight=table.get("max_in_flight", values.whole(1, 1_000), 50),
     )
     table.refuse_unknown()
+    if settings.notify_url and not settings.secret:
+        problem = "is missing, though order_service.notify_url is set: no call goes unsigned"
+        raise BadSettings("order_service.secret", problem, values.WEBHOOK_SECRET)
     return settings
 
 

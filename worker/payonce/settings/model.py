@@ -67,11 +67,14 @@ class OrderServiceSettings:
     """Where the order service is told synchronously; empty: by events only.
 
     `ladder`: waits after the settlement until it is told again, while it has not acknowledged.
+    `timeout_s`, `max_in_flight`: of the calls to it, by one process.
     """
 
     notify_url: str
     secret: Secret
     ladder: Ladder
+    timeout_s: float
+    max_in_flight: int
 
 
 @dataclass(frozen=True, slots=True)

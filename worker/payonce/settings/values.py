@@ -24,7 +24,7 @@ _UNITS = {
 }
 _LONGEST = timedelta(days=400)
 _LADDER = 'a list of 1 to 20 durations, such as ["3s", "10s", "30s", "3m"]'
-_WEBHOOK_SECRET = "whsec_ followed by base64 of at least 16 bytes"  # noqa: S105 - says what is one
+WEBHOOK_SECRET = "whsec_ followed by base64 of at least 16 bytes"  # noqa: S105 - says what is one
 
 
 def text(key: str, value: object) -> str:
@@ -44,15 +44,15 @@ def secret(key: str, value: object) -> Secret:
 def webhook_secret(key: str, value: object) -> Secret:
     """Return a Standard Webhooks secret: `whsec_` and base64 of 16 bytes or more; empty is none."""
     if not isinstance(value, str):
-        raise BadSettings(key, "is not text", _WEBHOOK_SECRET)
+        raise BadSettings(key, "is not text", WEBHOOK_SECRET)
     if value and not value.startswith("whsec_"):
-        raise BadSettings(key, "does not begin with whsec_", _WEBHOOK_SECRET)
+        raise BadSettings(key, "does not begin with whsec_", WEBHOOK_SECRET)
     try:
         raw = base64.b64decode(value.removeprefix("whsec_"), validate=True)
     except ValueError:
-        raise BadSettings(key, "is not base64 after whsec_", _WEBHOOK_SECRET) from None
+        raise BadSettings(key, "is not base64 after whsec_", WEBHOOK_SECRET) from None
     if value and len(raw) < 16:
-        raise BadSettings(key, "is too short", _WEBHOOK_SECRET)
+        raise BadSettings(key, "is too short", WEBHOOK_SECRET)
     return Secret(value)
 
 
@@ -203,6 +203,22 @@ def url(
         if value and not _is_url(value, schemes, socket_ok=socket_ok):
             raise BadSettings(key, "is not such a URL", allowed)
         return value
+
+    return read
+
+
+def plain_url(*schemes: str) -> Callable[[str, object], str]:
+    """Return a reader of URLs without user, password and fragment; empty is none."""
+    read_url = url(*schemes, empty_ok=True)
+
+    def read(key: str, value: object) -> str:
+        found = read_url(key, value)
+        parts = urlsplit(found)
+        if "@" in parts.netloc or "#" in found:
+            allowed = " or ".join(f"{one}://host/path" for one in schemes)
+            what = "holds a user" if "@" in parts.netloc else "holds a fragment"
+            raise BadSettings(key, what, allowed)
+        return found
 
     return read
 

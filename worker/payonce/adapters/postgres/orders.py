@@ -26,14 +26,22 @@ class Orders:
         self, messages: Sequence[OrderAcknowledged], now: datetime
     ) -> list[AcknowledgeOutcome]:
         """Note that the order service booked the settling payments; one statement for all."""
+        # Of two ways in which one batch tells of the same, the first counts.
+        ways = {(one.order_id, one.payment_id): one.way for one in reversed(messages)}
         values = (
-            (order_id, payment_id, event_id(EventType.PAYMENT_SUCCEEDED, order_id))
-            for order_id, payment_id in {(one.order_id, one.payment_id) for one in messages}
+            (order_id, payment_id, event_id(EventType.PAYMENT_SUCCEEDED, order_id), way)
+            for (order_id, payment_id), way in ways.items()
         )
-        rows = await self._database.fetch(SQL["acknowledge"], *columns(values, 3), now)
+        rows = await self._database.fetch(SQL["acknowledge"], *columns(values, 4), now)
         winners = {row["order_id"]: row["settled_by"] for row in rows}
         told = {row["order_id"] for row in rows if row["acknowledged_at"] is not None}
         return [_outcome(message, winners, told) for message in messages]
+
+    async def unacknowledged(self, order_ids: Sequence[str]) -> list[bool]:
+        """Say of each order whether it is paid and still to be told of."""
+        rows = await self._database.fetch(SQL["unacknowledged"], list(set(order_ids)))
+        waiting = {row["order_id"] for row in rows}
+        return [order_id in waiting for order_id in order_ids]
 
     async def cancel(self, order_id: str, now: datetime) -> list[Payment]:
         """Cancel an OPEN or unknown order; return the unfinished payments of a cancelled one."""
