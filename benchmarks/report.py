@@ -18,6 +18,8 @@ def markdown(results: Sequence[Result]) -> str:
         "memory": _memory,
         "loss": _loss,
         "statements": _statements,
+        "told": _told,
+        "outage": _outage,
     }
     parts = []
     for name, table in tables.items():
@@ -105,6 +107,29 @@ def _loss(results: Sequence[Result]) -> str:
         *("events delivered again", "extra gateway queries"),
     )
     return _table("Loss and repeats", titles, rows)
+
+
+def _told(results: Sequence[Result]) -> str:
+    heads = ("by", "payments/s", "paid p50 ms", "p99", "settled p50 ms", "p99", "totals right")
+    figures = ("paid_p50_ms", "paid_p99_ms", "settled_p50_ms", "settled_p99_ms")
+    rows = [
+        (one["way"], f"{one['rate']:g}", *(f"{one[key]:,.0f}" for key in figures), str(one["ok"]))
+        for one in results
+    ]
+    return _table("From paid, and from settled, to acknowledged by the order service", heads, rows)
+
+
+def _outage(results: Sequence[Result]) -> str:
+    heads = (
+        *("payments/s", "down s", "paid", "unacknowledged at its return"),
+        *("all told after s", "acknowledged", "booked twice", "events delivered again"),
+    )
+    keys = (
+        *("rate", "down_s", "n", "waiting"),
+        *("behind_s", "acknowledged", "booked_twice", "events_again"),
+    )
+    rows = [tuple(f"{one[key]:g}" for key in keys) for one in results]
+    return _table("The order service is away", heads, rows)
 
 
 def _statements(results: Sequence[Result]) -> str:
