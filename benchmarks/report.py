@@ -110,10 +110,16 @@ def _loss(results: Sequence[Result]) -> str:
 
 
 def _told(results: Sequence[Result]) -> str:
-    heads = ("by", "payments/s", "paid p50 ms", "p99", "settled p50 ms", "p99", "totals right")
+    heads = (
+        *("by", "payments/s", "paid p50 ms", "p99", "settled p50 ms", "p99"),
+        *("foreign", "totals right"),
+    )
     figures = ("paid_p50_ms", "paid_p99_ms", "settled_p50_ms", "settled_p99_ms")
     rows = [
-        (one["way"], f"{one['rate']:g}", *(f"{one[key]:,.0f}" for key in figures), str(one["ok"]))
+        (
+            *(one["way"], f"{one['rate']:g}", *(f"{one[key]:,.0f}" for key in figures)),
+            *(f"{one['foreign']:.2f}", str(one["ok"])),
+        )
         for one in results
     ]
     return _table("From paid, and from settled, to acknowledged by the order service", heads, rows)
@@ -123,10 +129,11 @@ def _outage(results: Sequence[Result]) -> str:
     heads = (
         *("payments/s", "down s", "paid", "unacknowledged at its return"),
         *("all told after s", "acknowledged", "booked twice", "events delivered again"),
+        "foreign",
     )
     keys = (
         *("rate", "down_s", "n", "waiting"),
-        *("behind_s", "acknowledged", "booked_twice", "events_again"),
+        *("behind_s", "acknowledged", "booked_twice", "events_again", "foreign"),
     )
     rows = [tuple(f"{one[key]:g}" for key in keys) for one in results]
     return _table("The order service is away", heads, rows)

@@ -47,8 +47,10 @@ async def told(bench: Bench, way: str, rate: float, seconds: float) -> Result:
         town = _Town(rig, session, gateway_url, calls_back=way == "callback")
         # The first seconds of load warm caches and connections; they are not looked at.
         await town.pay("warm", int(rate * 2), rate)
+        span = rig.span()
         await town.pay("told", n, rate)
         acknowledged = await _acknowledged(rig, "told", n)
+        _, foreign = span.stop()
         (row,) = await rig.fetch(_DELAYS, "told-%")
         booked = await service.booked("o-told-")
     return {
@@ -56,6 +58,7 @@ async def told(bench: Bench, way: str, rate: float, seconds: float) -> Result:
         "way": way,
         "rate": rate,
         "n": n,
+        "foreign": foreign,
         **{name: round(value, 1) for name, value in dict(row).items() if value is not None},
         "acknowledged": acknowledged,
         "booked_twice": len(booked) - len(set(booked)),
@@ -73,6 +76,7 @@ async def outage(bench: Bench, rate: float, down_s: float) -> Result:
     async with open_rig(bench.servers, setup, bench.folder) as rig, _serving(service):
         await rig.reset_stub()
         rig.bus.want("down", n)
+        span = rig.span()
         paying = asyncio.create_task(rig.bus.publish("down", n, rate))
         await asyncio.sleep(around_s)
         await service.end()
@@ -84,6 +88,7 @@ async def outage(bench: Bench, rate: float, down_s: float) -> Result:
         await paying
         await rig.bus.wait(DRAIN_WITHIN_S)
         acknowledged = await _acknowledged(rig, "down", n)
+        _, foreign = span.stop()
         booked = await service.booked("o-down-")
         totals = await rig.totals("down", n)
     return {
@@ -91,6 +96,7 @@ async def outage(bench: Bench, rate: float, down_s: float) -> Result:
         "rate": rate,
         "down_s": down_s,
         "n": n,
+        "foreign": foreign,
         "waiting": waiting,
         "behind_s": round(behind_s, 1),
         "acknowledged": acknowledged,

@@ -13,7 +13,8 @@ from payonce.edge.auth import Auth
 from payonce.edge.notify import notify_routes
 from payonce.edge.server import Edge
 from payonce.handlers.notify_desk import NotifyDesk
-from payonce.settings.model import HttpSettings, Secret
+from payonce.settings.model import HttpSettings
+from payonce.settings.secret import Secret
 from tests.handlers.bench import Bench, opened_bench
 from tests.store.making import registration, success
 

@@ -107,17 +107,16 @@ class Settler:
         )
 
     async def _tell(self, effects: Effects) -> None:
-        told, _ = await asyncio.gather(
-            self._announcer.announce(effects.events), self._have_called(effects)
-        )
-        if effects.decision.verdict is Verdict.SETTLED and told and effects.paid_at:
+        is_settled = effects.decision.verdict is Verdict.SETTLED
+        if self._notices is not None and is_settled:
+            # At the same time: neither way of telling waits for the other.
+            calling = self._notices.tell(effects.events)
+            told, _ = await asyncio.gather(self._announcer.announce(effects.events), calling)
+        else:
+            told = await self._announcer.announce(effects.events)
+        if is_settled and told and effects.paid_at:
             delay = self._clock.now() - effects.paid_at
             self._meter.success_announced(delay.total_seconds())
-
-    async def _have_called(self, effects: Effects) -> None:
-        """Have the order service called as well, where it wants to be."""
-        if self._notices is not None and effects.decision.verdict is Verdict.SETTLED:
-            await self._notices.tell(effects.events)
 
     def _count(self, effects: Effects, hearing: Hearing) -> None:
         payment, decision = effects.payment, effects.decision

@@ -16,7 +16,14 @@ from payonce.cli.demo.board import Board
 from payonce.cli.demo.stage import DemoFailed
 from payonce.cli.demo.stories import CURRENCY, Attempt, Plan, Shop
 from payonce.cli.demo.towns import Town, open_embedded_town, open_real_town
-from payonce.cli.demo.verdict import Finding, ShopBook, ending, findings, is_over
+from payonce.cli.demo.verdict import (
+    Finding,
+    ShopBook,
+    booked_once,
+    ending,
+    findings,
+    is_over,
+)
 from payonce.daemon import stop_on_signals
 from payonce.domain.errors import PayonceError
 from payonce.domain.times import format_time
@@ -150,9 +157,15 @@ class Director:
                     self._orders[plan.order_id] = await self._town.order(plan.order_id)
             await self._decide()
             self._board.show(self._shop.plans, self._orders, await self._queries())
-            if all(is_over(plan, self._orders[plan.order_id]) for plan in self._shop.plans):
+            if all(self._is_over(plan) for plan in self._shop.plans):
                 return
             await asyncio.sleep(_LOOK_EVERY_S)
+
+    def _is_over(self, plan: Plan) -> bool:
+        """Say whether an order stands where it ends, and the demo shop has heard of it too."""
+        order = self._orders[plan.order_id]
+        is_paid = order is not None and order["status"] == "PAID"
+        return is_over(plan, order) and (not is_paid or plan.order_id in self._book.events)
 
     async def _decide(self) -> None:
         """Look at refunds that wait for a person, as an operator does, and approve them."""
@@ -182,6 +195,9 @@ class Director:
         books = await self._town.mock.books()
         parked = await self._town.parked(self._shop.run_id)
         found = findings(plans, orders, books, self._book, parked)
+        booked = await self._town.booked()
+        if booked is not None:
+            found.append(booked_once(orders, booked))
         found.append(await self._on_time())
         print(
             "\nwhat came of it, from payonce's tables, the order service's and the gateway's books:"
