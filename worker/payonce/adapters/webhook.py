@@ -12,6 +12,8 @@ from payonce.domain.signature import sign
 from payonce.ports.notifier import NoticeOutcome
 
 _AWAY = frozenset({429, 502, 503, 504})
+_IDLE_S = 4.0
+"""Idle connections are left before common servers close them, after 5 s: a call would fail."""
 
 
 @asynccontextmanager
@@ -21,7 +23,7 @@ async def open_session(
     """Give a session for one endpoint: bounded in time and connections, no cookies, no proxies."""
     async with aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=timeout_s),
-        connector=aiohttp.TCPConnector(limit=max_in_flight),
+        connector=aiohttp.TCPConnector(limit=max_in_flight, keepalive_timeout=_IDLE_S),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": "payonce"},
         trust_env=False,
