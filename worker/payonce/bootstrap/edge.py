@@ -14,6 +14,7 @@ from payonce.bootstrap.world import World
 from payonce.edge.auth import Auth
 from payonce.edge.ops import Ops, Pager
 from payonce.edge.pages.rendering import Pages
+from payonce.edge.push import Push
 from payonce.edge.refunds import refund_routes
 from payonce.edge.webhooks import Webhooks
 
@@ -25,6 +26,7 @@ def routes_of(world: World) -> Iterable[web.RouteDef]:
     yield from pages.routes()
     yield from Webhooks(world.reception, desk, auth, world.clock).routes()
     yield from payment_routes(world, auth)
+    yield from Push(auth, world.listeners, world.meter).routes()
     yield from _ops(world, auth).routes()
     yield from refund_routes(auth, refund_desk_of(world), world.reader())
 
