@@ -14,8 +14,8 @@ from benchmarks.scenarios import Bench
 
 SPARE_FILES = 1_000
 IDLE_S = 30.0
-CHANGES = 500
-RATE = 100.0
+CHANGES = 200
+RATE = 20.0
 SETTLE_S = 3.0
 PUSHED_WITHIN_S = 10.0
 

@@ -107,14 +107,14 @@ async def opened(*, heartbeat_s: float = 15.0, patience_s: float = 30.0) -> Asyn
         await asyncio.wait(tasks)
 
 
-async def changed_until_gone(door: Door, transport: str) -> int:
+async def changed_until_gone(door: Door, transport: str, state: str) -> int:
     """Change the order again and again until nobody listens; return how often."""
     changes = 0
 
     def is_gone() -> bool:
         nonlocal changes
         changes += 1
-        door.change(filling=f"{changes}{LARGE}")
+        door.change(filling=f"{changes}{state}")
         return door.meter.listeners[transport] == 0
 
     await eventually(is_gone, 20)
@@ -130,12 +130,13 @@ async def test_a_silent_stream_has_a_heartbeat() -> None:
         assert stream.comments >= 2
 
 
-async def test_who_does_not_read_is_cut_off() -> None:
-    """Whatever comes meanwhile, no more than one state waits for him."""
+@pytest.mark.parametrize("state", [LARGE[:50_000], LARGE])
+async def test_who_does_not_read_is_cut_off(state: str) -> None:
+    """Whatever comes meanwhile, no more than one state waits for him, be it small or large."""
     async with opened(patience_s=1.0) as door:
         client = await door.connect()
         await eventually(lambda: door.meter.listeners["sse"] == 1)
-        changes = await changed_until_gone(door, "sse")
+        changes = await changed_until_gone(door, "sse", state)
         assert door.meter.pushed < changes
         client.close()
 
@@ -193,7 +194,7 @@ async def test_a_slow_websocket_is_cut_off_too() -> None:
     async with opened(patience_s=1.0) as door:
         client = await door.connect(kind="ws", more=UPGRADE)
         await eventually(lambda: door.meter.listeners["ws"] == 1)
-        changes = await changed_until_gone(door, "ws")
+        changes = await changed_until_gone(door, "ws", LARGE)
         assert door.meter.pushed < changes
         client.close()
 
