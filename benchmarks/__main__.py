@@ -1,6 +1,6 @@
 """python -m benchmarks WHAT.
 
-burst, steady, memory, loss, statements, told, outage, micro, profile, all.
+burst, steady, memory, loss, statements, told, outage, listeners, micro, profile, all.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import micro, profiling, scenarios, told
+from benchmarks import listeners, micro, profiling, scenarios, told
 from benchmarks.peers import PEERS, Peers, find_peers
 from benchmarks.report import markdown, warning
 from benchmarks.rig import Result
@@ -36,6 +36,7 @@ class Sizes:
     loss_rate: float
     statements: int
     down_s: float
+    listeners: int
     reps: int
 
 
@@ -46,10 +47,18 @@ FULL = Sizes(
     loss_rate=150,
     statements=1_000,
     down_s=120,
+    listeners=5_000,
     reps=3,
 )
 QUICK = Sizes(
-    burst=2_000, seconds=5, waiting=5_000, loss_rate=60, statements=200, down_s=10, reps=1
+    burst=2_000,
+    seconds=5,
+    waiting=5_000,
+    loss_rate=60,
+    statements=200,
+    down_s=10,
+    listeners=500,
+    reps=1,
 )
 TOLD_RATE = 100.0
 
@@ -87,7 +96,9 @@ def _run(options: argparse.Namespace, bench: Bench, peers: Peers | None) -> Iter
         case "all":
             yield from _bursts(bench, peers, options.n or sizes.burst, sizes.reps)
             yield from _others(
-                bench, sizes, ("steady", "memory", "loss", "statements", "told", "outage")
+                bench,
+                sizes,
+                ("steady", "memory", "loss", "statements", "told", "outage", "listeners"),
             )
         case name:
             yield from _others(bench, sizes, (name,))
@@ -122,6 +133,8 @@ def _others(bench: Bench, sizes: Sizes, names: tuple[str, ...]) -> Iterator[Resu
                     yield asyncio.run(told.told(bench, way, TOLD_RATE, sizes.seconds))
             case "outage":
                 yield asyncio.run(told.outage(bench, TOLD_RATE, sizes.down_s))
+            case "listeners":
+                yield asyncio.run(listeners.listeners(bench, sizes.listeners))
             case _:
                 yield asyncio.run(scenarios.statements(bench, sizes.statements))
 
@@ -139,7 +152,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names = (
         *("all", "burst", "steady", "memory", "loss", "statements", "told", "outage"),
-        *("micro", "profile"),
+        *("listeners", "micro", "profile"),
     )
     parser.add_argument("what", nargs="?", default="all", choices=names)
     parser.add_argument("--peers", action="store_true", help="the peers' bursts too, by turns")

@@ -20,6 +20,7 @@ def markdown(results: Sequence[Result]) -> str:
         "statements": _statements,
         "told": _told,
         "outage": _outage,
+        "listeners": _listeners,
     }
     parts = []
     for name, table in tables.items():
@@ -151,6 +152,26 @@ def _statements(results: Sequence[Result]) -> str:
         title = f"Statements for {one['n']:,} payments ({one['per_payment']:.3f} each)"
         parts.append(_table(title, ("when", "statement", "ran", "a payment"), rows))
     return "\n\n".join(parts)
+
+
+def _listeners(results: Sequence[Result]) -> str:
+    rows = [
+        (
+            f"{one['n']:,}",
+            f"{one['opened_per_s']:,}",
+            f"{one['kb_each']:.1f}",
+            f"{one['worker_mb']:.0f}",
+            f"{one['idle_cpu_percent']:.1f} %",
+            *(f"{one['pushed_ms'][key]:.1f}" for key in ("p50", "p99", "max")),
+            _spread([one["foreign"]], 2),
+        )
+        for one in results
+    ]
+    heads = (
+        *("listeners", "opened/s", "KiB each", "worker MiB", "worker CPU while idle"),
+        *("changed to pushed p50 ms", "p99", "worst", "foreign"),
+    )
+    return _table("Listeners", heads, rows)
 
 
 def _table(title: str, heads: Iterable[str], rows: Iterable[Sequence[str]]) -> str:

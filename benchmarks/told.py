@@ -116,7 +116,7 @@ class _Town:
         self._rig = rig
         self._session = session
         self._charges_url = f"{gateway_url}/control/charges"
-        port = rig.worker_port
+        port = rig.port
         self._notify_url = f"http://127.0.0.1:{port}/v1/webhooks/mock" if calls_back else None
         self._chance = random.Random(1)
 

@@ -73,10 +73,13 @@ class FakeStore:
         self, wanted: Sequence[Registration], *, supersede: bool = False
     ) -> list[Registered]:
         """See the port."""
+        known = set(self.orders)
         results = [self._register(one) for one in wanted]
         fresh = dict.fromkeys(
             one.order.order_id for one in results if one.outcome is RegisterOutcome.NEW
         )
+        for order_id in fresh.keys() & known:
+            self._grow(order_id)
         older = {order_id: self._supersede(order_id) for order_id in fresh if supersede}
         return [self._registered(one, older) for one in results]
 
@@ -110,6 +113,7 @@ class FakeStore:
         payment = self.payments[payment_id]
         if payment.closing:
             self.payments[payment_id] = replace(payment, closing=None)
+            self._grow(payment.order_id)
             self.entries.append(
                 Entry(payment.order_id, payment_id, now, "payment.close_refused", {})
             )
@@ -173,12 +177,14 @@ class FakeStore:
             self.entries.append(Entry(order_id, None, now, "order.cancelled", {}))
         if self.orders[order_id].status is not OrderStatus.CANCELLED:
             return []
-        own = [p for p in self.payments.values() if p.order_id == order_id]
-        return [
-            self._mark_closing(payment, "order-cancelled", now)
-            for payment in own
-            if payment.status in UNFINISHED and not payment.mismatched
+        own = [
+            p
+            for p in self.payments.values()
+            if p.order_id == order_id and p.status in UNFINISHED and not p.mismatched
         ]
+        if any(payment.closing != "order-cancelled" for payment in own):
+            self._grow(order_id)
+        return [self._mark_closing(payment, "order-cancelled", now) for payment in own]
 
     async def delete_events(self, event_ids: Sequence[str]) -> list[None]:
         """See the port."""
@@ -348,8 +354,13 @@ class FakeStore:
         payment = replace(payment, gateway_ref=payment.gateway_ref or message.gateway_ref)
         if payment != self.payments[key]:
             payment = replace(payment, epoch=payment.epoch + 1, step=0)
+            self._grow(payment.order_id)
         self.payments[key] = payment
         return payment
+
+    def _grow(self, order_id: str) -> None:
+        order = self.orders[order_id]
+        self.orders[order_id] = replace(order, version=order.version + 1)
 
     def _owner(self, gateway: str, ref: str | None) -> str | None:
         owners = (

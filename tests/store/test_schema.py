@@ -1,6 +1,7 @@
 """What the database itself refuses, whoever writes."""
 
 import itertools
+from collections.abc import AsyncIterator
 from enum import StrEnum
 
 import asyncpg
@@ -9,7 +10,8 @@ import pytest
 from payonce.adapters.postgres.database import Database
 from payonce.domain import order, payment, refund
 from payonce.domain.payment import MismatchReason
-from tests.store.making import Store, register, registration, settle, success
+from tests.store.conftest import emptied
+from tests.store.making import Store, opened, register, registration, settle, success
 
 REFUND = (
     "INSERT INTO refunds (refund_id, payment_id, order_id, gateway, amount, currency, status,"
@@ -25,6 +27,13 @@ TABLES = [
     ("payments", payment.PaymentStatus, payment.TRANSITIONS),
     ("refunds", refund.RefundStatus, refund.TRANSITIONS),
 ]
+
+
+@pytest.fixture
+async def database(bare_dsn: str) -> AsyncIterator[Database]:
+    """A pool for a database in which nothing but the schema itself is in the way."""
+    async with opened(Database(await emptied(bare_dsn))) as database:
+        yield database
 
 
 async def refused_by(database: Database, statement: str, *arguments: object) -> str:

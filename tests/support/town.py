@@ -21,6 +21,7 @@ from gateway_mock.shopper import parse_script
 from payonce.kit import OrderConsumer, OrderPaid
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
+from tests.support.witness import install_witness
 
 FAST_LADDER = ["200ms", "400ms", "800ms", "2s"]
 SERVICE = "shop"
@@ -210,6 +211,7 @@ async def open_town(
         town = Town(env, mock, folder, amqp_url)
         status, _, err = await town.payonce("migrate")
         assert status == 0, err
+        await install_witness(postgres_dsn)
         try:
             yield town
         finally:

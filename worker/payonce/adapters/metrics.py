@@ -77,6 +77,16 @@ class PrometheusMeter:
         )
         self._parked = _counter(registry, "payonce_parked", "Messages put aside.", "queue")
         self._away = _counter(registry, "payonce_server_away", "Failed uses.", "server")
+        self._views = _counter(
+            registry, "payonce_order_views", "Orders shown to their shoppers.", "result"
+        )
+        self._listeners = Gauge(
+            "payonce_listeners", "Streams that are open.", ["transport"], registry=registry
+        )
+        self._pushed = _counter(registry, "payonce_pushes", "States sent to listeners.")
+        self._healed = _counter(
+            registry, "payonce_pushes_healed", "Changes of which nobody had told."
+        )
         self._locks_lost = _counter(
             registry, "payonce_order_locks_lost", "Order locks that ended too early."
         )
@@ -207,6 +217,26 @@ class PrometheusMeter:
     def order_lock_lost(self) -> None:
         """Count an order lock that ended before its holder was done."""
         self._locks_lost.inc()
+
+    def order_viewed(self, result: str) -> None:
+        """Count an order that was shown to its shopper."""
+        self._views.labels(result).inc()
+
+    def listener_joined(self, transport: str) -> None:
+        """Count a stream that begins."""
+        self._listeners.labels(transport).inc()
+
+    def listener_left(self, transport: str) -> None:
+        """Count a stream that has ended."""
+        self._listeners.labels(transport).dec()
+
+    def state_pushed(self) -> None:
+        """Count a state that was sent to a listener."""
+        self._pushed.inc()
+
+    def pushes_healed(self, count: int) -> None:
+        """Count changes that a look found."""
+        self._healed.inc(count)
 
 
 class NullMeter(PrometheusMeter):

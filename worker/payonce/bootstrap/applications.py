@@ -36,7 +36,7 @@ def payment_routes(world: World, auth: Auth) -> Iterable[web.RouteDef]:
         auth,
         _apply(world, ApplyRules(_policy(world), public_url, auth.checkout_url, budgets_s)),
         Idempotency(Keys(world.database), world.clock, lease_s),
-        world.reader(),
+        world.views,
         {name: gateway.terms.watch_for for name, gateway in world.gateways.items()},
         world.clock,
     )

@@ -16,6 +16,7 @@ from payonce.edge.auth import Auth
 from payonce.edge.notify import notify_routes
 from payonce.edge.ops import Ops, Pager
 from payonce.edge.pages.rendering import Pages
+from payonce.edge.push import Push
 from payonce.edge.refunds import refund_routes
 from payonce.edge.webhooks import Webhooks
 from payonce.handlers.notify_desk import NotifyDesk
@@ -28,6 +29,7 @@ def routes_of(world: World) -> Iterable[web.RouteDef]:
     yield from pages.routes()
     yield from Webhooks(world.reception, desk, auth, world.clock).routes()
     yield from payment_routes(world, auth)
+    yield from Push(auth, world.listeners, world.meter).routes()
     yield from _ops(world, auth).routes()
     desk_of_notices = NotifyDesk(Retelling(world.database), world.clock)
     yield from notify_routes(auth, desk_of_notices)

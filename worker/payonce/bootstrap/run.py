@@ -2,7 +2,8 @@
 
 import asyncio
 import gc
-from collections.abc import Callable, Coroutine
+import resource
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any
 
@@ -32,6 +33,7 @@ MOST_PREFETCH = 65_535
 CONSUMERS_WITHIN_S = 18.0
 BROKER_WITHIN_S = 4.0
 NOTICES_WITHIN_S = 3.0
+MOST_OPEN_FILES = 65_536
 _ASK_AGAIN_S = 2.0
 
 Run = Callable[[], Coroutine[Any, Any, None]]
@@ -41,17 +43,26 @@ async def run_daemon(settings: Settings, roles: frozenset[str] = ROLES) -> int:
     """Run until a signal or the death of a service; return the exit status. Raises BadSettings."""
     stop = asyncio.Event()
     stop_on_signals(stop)
+    _allow_open_files()
     async with open_world(settings) as world:
         prepared = asyncio.create_task(prepare(world))
         services = [*workers(world, roles, prepared)]
         if "edge" in roles:
-            services.append(_edge(world, prepared))
+            services += [*_push(world, prepared), _edge(world, prepared)]
         status = await Daemon(services).run(stop)
         prepared.cancel()
         await asyncio.wait([prepared])
         if not prepared.cancelled() and isinstance(error := prepared.exception(), BadSettings):
             raise error
         return status
+
+
+def _allow_open_files() -> None:
+    """Raise what may be open at once to what the system allows: every listener is an open file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(MOST_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def prepare(world: World) -> None:
@@ -171,6 +182,12 @@ def _notices(world: World) -> list[Service]:
 
 def _broker(world: World) -> Service:
     return Service("broker", world.broker.run, lambda: world.broker.close(BROKER_WITHIN_S), phase=2)
+
+
+def _push(world: World, prepared: "asyncio.Task[None]") -> Iterator[Service]:
+    """Yield what tells listeners of changes; at the end streams do not wait for work in hand."""
+    yield Service("changes", _after(prepared, world.changes.run))
+    yield Service("listeners", _after(prepared, world.listeners.run), world.listeners.drain)
 
 
 def _edge(world: World, prepared: "asyncio.Task[None]") -> Service:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from payonce.adapters.clock import SystemClock
 from payonce.adapters.intake import take_closes, take_events, take_polls, take_refunds
+from payonce.adapters.memory.changes import MemoryChanges
 from payonce.adapters.memory.lock import MemoryLocks
 from payonce.adapters.metrics import PrometheusMeter
 from payonce.adapters.postgres.database import Database
@@ -21,14 +22,18 @@ from payonce.adapters.postgres.overview import Overview
 from payonce.adapters.postgres.reader import Reader
 from payonce.adapters.postgres.registrar import Registrar
 from payonce.adapters.postgres.retelling import Retelling
+from payonce.adapters.postgres.states import States
 from payonce.adapters.postgres.watches import Watches
 from payonce.adapters.rabbitmq.broker import RabbitBroker
 from payonce.adapters.redis.cache import RedisCache
+from payonce.adapters.redis.changes import RedisChanges
 from payonce.adapters.redis.lock import RedisLocks
 from payonce.bootstrap.gateways import guard_gateways
 from payonce.bootstrap.notices import notice_receiver, notices_of, open_notifier
 from payonce.bootstrap.refunds import refunder_of
 from payonce.bootstrap.topology import DelayKeeper, topology_of
+from payonce.edge.listeners import Listeners
+from payonce.edge.views import Views
 from payonce.gateways.client import open_session
 from payonce.gateways.keeper import Keeper
 from payonce.handlers.acknowledge import Acknowledge
@@ -43,6 +48,7 @@ from payonce.handlers.settle import Settler
 from payonce.inbox import Reception, Retention
 from payonce.ports.bus import EventBus, Receiver, Timer, WorkQueue
 from payonce.ports.cache import Cache
+from payonce.ports.changes import Changes
 from payonce.ports.gateway import Gateways
 from payonce.ports.lock import OrderLocks
 from payonce.ports.notifier import Notifier
@@ -117,6 +123,7 @@ class World:
     keeps_delays: bool = True
     belongings: tuple[Belonging, ...] = ()
     locks: OrderLocks = field(default_factory=MemoryLocks)
+    changes: Changes = field(default_factory=MemoryChanges)
     notifier: Notifier | None = None
 
     @cached_property
@@ -145,6 +152,16 @@ class World:
             clock,
         )
         return Reception(inbox, callback, self.gateways, clock, meter)
+
+    @cached_property
+    def views(self) -> Views:
+        """What shows orders and payments; one a process, since it keeps what it has shown."""
+        return Views(States(self.database), self.meter)
+
+    @cached_property
+    def listeners(self) -> Listeners:
+        """Who listens to orders here."""
+        return Listeners(self.views, self.changes, self.clock, self.meter)
 
     def retention(self) -> Retention:
         """Return what forgets callbacks that were processed long ago."""
@@ -240,7 +257,11 @@ async def open_world(settings: Settings) -> AsyncIterator[World]:
     """Build the adapters; no server is asked yet. They are closed in reverse order at the end."""
     clock, meter = SystemClock(), PrometheusMeter()
     async with AsyncExitStack() as stack:
-        database = Database(settings.servers.postgres_dsn, on_away=meter.server_away)
+        changes = RedisChanges(settings.servers.redis_url, meter)
+        stack.push_async_callback(changes.close)
+        database = Database(
+            settings.servers.postgres_dsn, on_away=meter.server_away, on_change=changes.spread
+        )
         await database.open()
         stack.push_async_callback(database.close)
         cache = RedisCache(settings.servers.redis_url, meter, longest_wait_ms(settings))
@@ -267,7 +288,8 @@ async def open_world(settings: Settings) -> AsyncIterator[World]:
             gateways,
             keeper,
             locks=locks,
-            belongings=(cache, locks),
+            belongings=(cache, locks, changes),
+            changes=changes,
             notifier=notifier,
         )
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from asyncpg import Record
+
 from payonce.adapters.postgres.database import Connection, Database
 from payonce.adapters.postgres.queries import load
 from payonce.adapters.postgres.rows import columns, payment_of
@@ -35,7 +37,9 @@ class Orders:
         rows = await self._database.fetch(SQL["acknowledge"], *columns(values, 4), now)
         winners = {row["order_id"]: row["settled_by"] for row in rows}
         told = {row["order_id"] for row in rows if row["acknowledged_at"] is not None}
-        return [_outcome(message, winners, told) for message in messages]
+        outcomes = [_outcome(message, winners, told) for message in messages]
+        self._database.orders_changed(_acknowledged(messages, outcomes, rows))
+        return outcomes
 
     async def unacknowledged(self, order_ids: Sequence[str]) -> list[bool]:
         """Say of each order whether it is paid and still to be told of."""
@@ -46,14 +50,31 @@ class Orders:
     async def cancel(self, order_id: str, now: datetime) -> list[Payment]:
         """Cancel an OPEN or unknown order; return the unfinished payments of a cancelled one."""
 
-        async def work(connection: Connection) -> list[Payment]:
+        async def work(connection: Connection) -> tuple[int, list[Payment]]:
             await connection.execute(SQL["cancel"], order_id, now)
             # A statement of its own: it sees what was registered while the first one waited.
             again_at = now + CLOSE_AGAIN_AFTER
             rows = await connection.fetch(SQL["close_those_of_cancelled"], order_id, again_at)
-            return [payment_of(row) for row in rows]
+            [order] = await connection.fetch(SQL["version"], order_id)
+            return order["version"], [payment_of(row) for row in rows]
 
-        return await self._database.transact(work)
+        version, payments = await self._database.transact(work)
+        self._database.orders_changed({order_id: version})
+        return payments
+
+
+def _acknowledged(
+    messages: Sequence[OrderAcknowledged],
+    outcomes: Sequence[AcknowledgeOutcome],
+    rows: Sequence[Record],
+) -> dict[str, int]:
+    """Return the versions of the orders that were acknowledged just now."""
+    before = {row["order_id"]: row["version"] for row in rows}
+    return {
+        message.order_id: before[message.order_id] + 1
+        for message, outcome in zip(messages, outcomes, strict=True)
+        if outcome is AcknowledgeOutcome.ACKNOWLEDGED
+    }
 
 
 def _outcome(

@@ -5,24 +5,22 @@ import binascii
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from asyncpg import Record
 
-from payonce.adapters.postgres.database import Connection, Database
+from payonce.adapters.postgres.database import Database
 from payonce.adapters.postgres.queries import load
-from payonce.adapters.postgres.views import order_view, payment_view, refund_view, timeline_view
+from payonce.adapters.postgres.states import States
+from payonce.adapters.postgres.views import order_view, payment_view, refund_view
 from payonce.domain.errors import InvalidField
 from payonce.domain.refund import RefundStatus
 from payonce.domain.times import from_ms
+from payonce.ports.states import Known, View
 
 SQL = load("reader")
 
-View = dict[str, Any]
-"""JSON: times as text, money in minor units."""
-
 MAX_LIST = 1000
-"""A page, the payments of an order and the latest lines of its timeline are cut here."""
+"""A page is cut here."""
 
 _START = (from_ms(0), "")
 
@@ -40,31 +38,17 @@ class Reader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._states = States(database)
 
     async def order(self, order_id: str, *, timeline: bool = True) -> View | None:
         """Return an order with its payments, refunds and timeline, all of one moment."""
-
-        async def work(connection: Connection) -> View | None:
-            orders = await connection.fetch(SQL["order"], order_id)
-            if not orders:
-                return None
-            payments = await connection.fetch(SQL["payments_of_order"], order_id, MAX_LIST)
-            refunds = await connection.fetch(SQL["refunds_of_order"], order_id, MAX_LIST)
-            view = order_view(orders[0]) | {
-                "payments": [payment_view(row) for row in payments],
-                "refunds": [refund_view(row) for row in refunds],
-            }
-            if timeline:
-                lines = await connection.fetch(SQL["timeline_of_order"], order_id, MAX_LIST)
-                view["timeline"] = [timeline_view(row) for row in lines]
-            return view
-
-        return await self._database.transact(work, snapshot=True)
+        [state] = await self._states.read([Known(order_id)], timeline=timeline)
+        return state.view if state else None
 
     async def payment(self, payment_id: str) -> View | None:
         """Return a payment."""
-        rows = await self._database.fetch(SQL["payment"], payment_id)
-        return payment_view(rows[0]) if rows else None
+        [view] = await self._states.payments([payment_id])
+        return view
 
     async def unresolved(self, limit: int = 100, cursor: str | None = None) -> Page:
         """Return payments whose watch ended without a definite answer. Raises InvalidField."""
