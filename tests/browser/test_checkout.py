@@ -56,6 +56,7 @@ async def test_a_shopper_pays(street: Street, width: str, source: str) -> None:
     await expect(page).to_have_title("Paid · CN¥19.99")
     await expect(page.get_by_role("status").first).to_have_text("Paid")
     await expect(page.get_by_role("button")).to_have_count(0)
+    await expect(page.locator("time[datetime]")).not_to_contain_text("UTC")
     await keep(page, f"checkout-paid-{width}")
     story = (await street.shop.order("o-1")).body["timeline"]
     settled = [line["detail"]["source"] for line in story if line["kind"] == "payment.settled"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, quote, urlencode
 from uuid import uuid4
 
@@ -23,7 +23,6 @@ from payonce.edge.pages.codes import code_of, link_of
 from payonce.edge.pages.panel import panel_of
 from payonce.edge.pages.rendering import Pages
 from payonce.edge.pages.words import Words, choose_language, load_words
-from payonce.edge.payments import Stories, View
 from payonce.edge.problems import Refused
 from payonce.handlers.apply import Apply, Denied
 from payonce.ports.clock import Clock
@@ -41,6 +40,21 @@ _NOTICES = {
     Refusal.GATEWAY_PAUSED: "paused",
 }
 NOTICES = frozenset(_NOTICES.values()) | {"unknown-channel"}
+
+
+View = Mapping[str, Any]
+
+
+class Stories(Protocol):
+    """Reads orders and payments; may raise Unavailable."""
+
+    async def order(self, order_id: str, *, timeline: bool = True) -> View | None:
+        """Return an order with its payments and refunds; None where it is unknown."""
+        ...
+
+    async def payment(self, payment_id: str) -> View | None:
+        """Return a payment; None where it is unknown."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,10 +148,10 @@
       streams = true;
       plan();
     };
-    stream.onmessage = (event) => {
+    stream.addEventListener("order", (event) => {
       setTrouble(false);
       hear(JSON.parse(event.data));
-    };
+    });
     stream.onerror = () => {
       streams = false;
       plan();
@@ -162,8 +162,18 @@
     };
   }
 
+  // Times are sent in UTC; the browser knows where its owner is.
+  function showTimes() {
+    const style = { dateStyle: "medium", timeStyle: "short" };
+    for (const time of page().querySelectorAll("time[datetime]")) {
+      const at = new Date(time.dateTime);
+      time.textContent = at.toLocaleString(document.documentElement.lang, style);
+    }
+  }
+
   function begin() {
     const facts = page().dataset;
+    showTimes();
     endsAt = "left" in facts ? performance.now() + Number(facts.left) * 1000 : null;
     if ("final" in facts) {
       stream?.close();
