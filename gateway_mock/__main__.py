@@ -21,7 +21,11 @@ def main() -> int:
     """Serve the gateway mock; 2 where it is called wrongly, 1 where it cannot listen."""
     arguments = _parser().parse_args()
     try:
-        mock = Mock(arguments.secret, make_profile=_profile_maker(arguments))
+        mock = Mock(
+            arguments.secret,
+            make_profile=_profile_maker(arguments),
+            public_url=arguments.public_url,
+        )
     except (OSError, ValueError) as error:
         print(f"gateway_mock: --profile: {error}", file=sys.stderr)
         return 2
@@ -76,6 +80,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--secret", type=_secret, default=os.environ.get("GATEWAY_MOCK_SECRET", DEFAULT_SECRET)
     )
+    parser.add_argument(
+        "--public-url",
+        type=_url,
+        default=os.environ.get("GATEWAY_MOCK_PUBLIC_URL", ""),
+        metavar="URL",
+        help="where shoppers reach the wallet; default: GATEWAY_MOCK_PUBLIC_URL, else where the "
+        "gateway was called",
+    )
     parser.add_argument("--pays-after", type=float, metavar="S", help="every shopper pays after S")
     parser.add_argument("--profile", type=Path, help="JSON: how shoppers and gateway behave")
     return parser
@@ -85,6 +97,12 @@ def _port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port; allowed: 0 to 65535")
     return int(text)
+
+
+def _url(text: str) -> str:
+    if text and not re.fullmatch(r"https?://[^\s/]+(/[^\s?#]*)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no address; allowed: http://host:port")
+    return text
 
 
 def _secret(text: str) -> str:

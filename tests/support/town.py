@@ -50,6 +50,15 @@ class Worker:
         self._arguments = arguments
         self.process: asyncio.subprocess.Process | None = None
 
+    @property
+    def url(self) -> str:
+        """Where it is reached."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def lead_here(self) -> None:
+        """Let checkout pages and callbacks be addressed to it; before it is started."""
+        self._env["PAYONCE_HTTP__PUBLIC_URL"] = self.url
+
     async def start(self, *, ready: bool = True) -> None:
         """Start it and, unless told otherwise, wait until it is ready."""
         with self.log.open("ab") as out:

@@ -7,7 +7,8 @@ from aiohttp import web
 from payonce.adapters.postgres.inbox import InboxDesk
 from payonce.adapters.postgres.installation import Installation
 from payonce.adapters.postgres.retelling import Retelling
-from payonce.bootstrap.applications import payment_routes
+from payonce.bootstrap.applications import apply_of, payment_routes
+from payonce.bootstrap.checkout import checkout_routes
 from payonce.bootstrap.gateways import desk_of
 from payonce.bootstrap.parked import ParkedQueue
 from payonce.bootstrap.refunds import refund_desk_of
@@ -25,10 +26,11 @@ from payonce.handlers.notify_desk import NotifyDesk
 def routes_of(world: World) -> Iterable[web.RouteDef]:
     """Yield the routes besides health and metrics, in order of their paths."""
     auth = Auth(world.settings.http, Installation(world.database).token_key)
-    desk, pages = InboxDesk(world.database), Pages()
+    desk, apply, pages = InboxDesk(world.database), apply_of(world, auth), Pages()
     yield from pages.routes()
+    yield from checkout_routes(world, auth, apply, pages)
     yield from Webhooks(world.reception, desk, auth, world.clock).routes()
-    yield from payment_routes(world, auth)
+    yield from payment_routes(world, auth, apply)
     yield from Push(auth, world.listeners, world.meter).routes()
     yield from _ops(world, auth).routes()
     desk_of_notices = NotifyDesk(Retelling(world.database), world.clock)

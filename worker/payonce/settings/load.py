@@ -173,6 +173,7 @@ def _gateway(name: str, table: Table, poll: PollSettings, sweep: SweepSettings) 
     settings = GatewaySettings(
         name=name,
         kind=kind.name,
+        label=table.get("label", values.text, ""),
         base_url=_base_url(table, kind),
         credentials=kind.read(table),
         can_close=table.get("can_close", values.flag, kind.can_close),

@@ -97,7 +97,7 @@ class BrokerSettings:
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """One gateway; `credentials` say of which kind it is.
+    """One gateway; `credentials` say of which kind it is. `label`: for shoppers.
 
     `rate_per_s`: calls of all processes together, 0: no limit. `refund_max_per_hour`: 0 holds every
     refund, None: no limit of its own. `refund_key_window`: how long it remembers a refund's id.
@@ -116,6 +116,7 @@ class GatewaySettings:
     refund_max_per_hour: int | None
     refund_key_window: timedelta
     terms: Terms
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)

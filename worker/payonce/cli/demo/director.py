@@ -14,7 +14,7 @@ import aiohttp
 from payonce.adapters.logs import configure_logs
 from payonce.cli.demo.board import Board
 from payonce.cli.demo.stage import DemoFailed
-from payonce.cli.demo.stories import CURRENCY, Attempt, Plan, Shop
+from payonce.cli.demo.stories import CURRENCY, GATEWAY, Attempt, Plan, Shop
 from payonce.cli.demo.towns import Town, open_embedded_town, open_real_town
 from payonce.cli.demo.verdict import (
     Finding,
@@ -69,7 +69,7 @@ async def _run(arguments: argparse.Namespace) -> int:
         director = Director(town, shop, book, Board(plain=arguments.plain))
         ok = await director.play(stop)
         if arguments.keep and not stop.is_set():
-            _tell_addresses(town, shop)
+            await _tell_addresses(town, shop)
             await stop.wait()
     return 0 if ok else 1
 
@@ -238,8 +238,13 @@ async def _book(shop: Shop, book: ShopBook, order_id: str, _payment_id: str, eve
     return True
 
 
-def _tell_addresses(town: Town, shop: Shop) -> None:
+async def _tell_addresses(town: Town, shop: Shop) -> None:
+    """Say where everything is, and open an order for whoever wants to be the shopper."""
+    order = {"order_id": f"o-{shop.run_id}-you", "amount": 1_999, "currency": CURRENCY}
+    yours = await town.apply({**order, "gateway": GATEWAY})
     print("\neverything keeps running; Ctrl-C ends it")
     for name, address in town.addresses.items():
         print(f"  {name:<14} {address}")
-    print(f"  a story        payonce show {shop.plans[0].order_id}", flush=True)
+    if yours is not None:
+        print(f"  {'pay yourself':<14} {yours['checkout_url']}")
+    print(f"  {'a story':<14} payonce show {shop.plans[0].order_id}", flush=True)

@@ -223,6 +223,7 @@ def _gateways(url: str) -> dict[str, str]:
     secret = load_settings(os.environ).gateways[GATEWAY].credentials.secrets[0].reveal()
     slip = {
         "kind": "http",
+        "label": "Bank slip",
         "base_url": url,
         "secret": secret,
         "timeout_s": 3,
