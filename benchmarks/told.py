@@ -53,6 +53,7 @@ async def told(bench: Bench, way: str, rate: float, seconds: float) -> Result:
         _, foreign = span.stop()
         (row,) = await rig.fetch(_DELAYS, "told-%")
         booked = await service.booked("o-told-")
+        totals = await rig.totals("told", n)
     return {
         "scenario": "told",
         "way": way,
@@ -60,9 +61,10 @@ async def told(bench: Bench, way: str, rate: float, seconds: float) -> Result:
         "n": n,
         "foreign": foreign,
         **{name: round(value, 1) for name, value in dict(row).items() if value is not None},
+        "paid": totals["paid"],
         "acknowledged": acknowledged,
         "booked_twice": len(booked) - len(set(booked)),
-        "ok": acknowledged == len(set(booked)) == len(booked) == n,
+        "ok": totals["paid"] == acknowledged == len(set(booked)) == len(booked) == n,
     }
 
 
@@ -178,9 +180,12 @@ async def _gateway(url: str) -> AsyncIterator[None]:
 
 
 async def _acknowledged(rig: Rig, prefix: str, n: int) -> int:
-    """Return how many orders are acknowledged, once that is `n` or did not grow for 15 s."""
+    """Return how many orders are acknowledged, once that is `n` or did not grow for a minute.
+
+    A callback that was not taken in time comes again up to a minute later.
+    """
     last, same = -1, 0
-    while last < n and same < 30:
+    while last < n and same < 120:
         await asyncio.sleep(0.5)
         (row,) = await rig.fetch(_ACKNOWLEDGED, f"{prefix}-%")
         same = same + 1 if row["n"] == last else 0
