@@ -62,7 +62,8 @@ def test_the_seconds_left_are_counted_where_one_can_pay() -> None:
 def test_a_payment_that_was_replaced_names_the_one_that_counts() -> None:
     """The latest that may be paid; one that is over itself is none."""
     old: dict[str, Any] = {"closing": "superseded"}
-    newest = panel(payment("p-2", status="FAILED"), payment("p-3"), **old)
+    others = (payment("p-2"), payment("p-3"), payment("p-4", status="FAILED"))
+    newest = panel(*others, **old)
     assert (State.REPLACED, "p-3") == (newest.state, newest.newest)
     assert State.CLOSED is panel(payment("p-2", status="FAILED"), **old).state
     assert State.REPLACED is panel(payment("p-2", status="CREATED"), status="CLOSED").state

@@ -19,7 +19,7 @@ from playwright.async_api import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-SCREENSHOTS = Path(os.environ.get("PAYONCE_SCREENSHOTS", ROOT / ".dev" / "screenshots"))
+SCREENSHOTS = Path(os.environ.get("DEV_SCREENSHOTS", ROOT / ".dev" / "screenshots"))
 """Where tests put what they saw."""
 
 WIDTHS = {"desktop": (1280, 860), "phone": (390, 844), "small": (320, 640)}
