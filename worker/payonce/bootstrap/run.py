@@ -107,7 +107,7 @@ def workers(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]")
             services.append(Service("delays", _after(prepared, world.delay_keeper().run)))
     if roles - {"relay"}:
         services.append(_keeper(world, roles, prepared))
-    services += [_inbox(world, roles, prepared), _broker(world)]
+    services += [_inbox(world, roles, prepared), _tallying(world, prepared), _broker(world)]
     return services
 
 
@@ -149,6 +149,12 @@ def _inbox(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]") 
         await (reception.run() if "sweeper" in roles else asyncio.Event().wait())
 
     return Service("inbox", _after(prepared, run), reception.drain)
+
+
+def _tallying(world: World, prepared: "asyncio.Task[None]") -> Service:
+    """Return what carries this process's counts away, the last of them once all work is done."""
+    tallying = world.tallying()
+    return Service("activity", _after(prepared, tallying.run), tallying.leave, phase=2)
 
 
 def _broker(world: World) -> Service:

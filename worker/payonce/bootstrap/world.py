@@ -10,7 +10,7 @@ from typing import Protocol
 from payonce.adapters.clock import SystemClock
 from payonce.adapters.intake import take_closes, take_events, take_polls, take_refunds
 from payonce.adapters.memory.lock import MemoryLocks
-from payonce.adapters.metrics import PrometheusMeter
+from payonce.adapters.postgres.activity import Activity
 from payonce.adapters.postgres.database import Database
 from payonce.adapters.postgres.delay_queues import DelayQueues
 from payonce.adapters.postgres.inbox import Inbox
@@ -25,6 +25,7 @@ from payonce.adapters.postgres.watches import Watches
 from payonce.adapters.rabbitmq.broker import RabbitBroker
 from payonce.adapters.redis.cache import RedisCache
 from payonce.adapters.redis.lock import RedisLocks
+from payonce.adapters.tally import TallyMeter
 from payonce.bootstrap.gateways import guard_gateways
 from payonce.bootstrap.refunds import refunder_of
 from payonce.bootstrap.topology import DelayKeeper, topology_of
@@ -38,6 +39,7 @@ from payonce.handlers.close import Close
 from payonce.handlers.poll import Poll
 from payonce.handlers.register import Register
 from payonce.handlers.settle import Settler
+from payonce.handlers.tallying import Tallying
 from payonce.inbox import Reception, Retention
 from payonce.ports.bus import EventBus, Receiver, Timer, WorkQueue
 from payonce.ports.cache import Cache
@@ -105,7 +107,7 @@ class World:
 
     settings: Settings
     clock: SystemClock
-    meter: PrometheusMeter
+    meter: TallyMeter
     database: Database
     broker: Broker
     cache: Cache
@@ -185,6 +187,10 @@ class World:
         """Return the counts of what waits."""
         return Overview(self.database)
 
+    def tallying(self) -> Tallying:
+        """Return what adds this process's counts to those of all."""
+        return Tallying(Activity(self.database), self.meter.take, self.clock)
+
     def reader(self) -> Reader:
         """Return what answers questions."""
         return Reader(self.database)
@@ -224,7 +230,7 @@ class World:
 @asynccontextmanager
 async def open_world(settings: Settings) -> AsyncIterator[World]:
     """Build the adapters; no server is asked yet. They are closed in reverse order at the end."""
-    clock, meter = SystemClock(), PrometheusMeter()
+    clock, meter = SystemClock(), TallyMeter()
     async with AsyncExitStack() as stack:
         database = Database(settings.servers.postgres_dsn, on_away=meter.server_away)
         await database.open()
