@@ -66,6 +66,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         answer = problem(error.status, error.name, error.detail, **error.more)
         if error.status == HTTPStatus.UNAUTHORIZED:
             answer.headers["WWW-Authenticate"] = "Bearer"
+        if "retry_after_s" in error.more:
+            answer.headers["Retry-After"] = str(error.more["retry_after_s"])
         return answer
     except InvalidField as error:
         return problem(422, "invalid", str(error), field=error.field, allowed=error.allowed)
