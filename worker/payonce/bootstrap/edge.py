@@ -7,6 +7,7 @@ from aiohttp import web
 from payonce.adapters.postgres.inbox import InboxDesk
 from payonce.adapters.postgres.installation import Installation
 from payonce.bootstrap.applications import payment_routes
+from payonce.bootstrap.console import console_routes
 from payonce.bootstrap.gateways import desk_of
 from payonce.bootstrap.parked import ParkedQueue
 from payonce.bootstrap.refunds import refund_desk_of
@@ -27,6 +28,7 @@ def routes_of(world: World) -> Iterable[web.RouteDef]:
     yield from payment_routes(world, auth)
     yield from _ops(world, auth).routes()
     yield from refund_routes(auth, refund_desk_of(world), world.reader())
+    yield from console_routes(world, auth)
 
 
 def _ops(world: World, auth: Auth) -> Ops:
