@@ -193,6 +193,19 @@ async def test_an_unknown_gateway_is_not_found(client: Client) -> None:
         assert "mok" in body["detail"]
 
 
+async def test_the_routes_of_operators_have_the_same_limit(client: Client) -> None:
+    """429 with Retry-After, the right token included; no token at all is no guess."""
+    path, wrong = "/v1/ops/unresolved", {"Authorization": "Bearer wrong"}
+    for _ in range(10):
+        assert 401 == (await client.get(path)).status
+    for _ in range(5):
+        assert 401 == (await client.get(path, headers=wrong)).status
+    answer = await client.get(path, headers={"Authorization": "Bearer token-of-ann"})
+    body = await answer.json()
+    assert (429, "1") == (answer.status, answer.headers["Retry-After"])
+    assert "/problems/too-many-attempts" == body["type"]
+
+
 @pytest.fixture
 async def client(lists: Lists, board: FakeBoard) -> AsyncIterator[Client]:
     """A client of an edge with one operator."""

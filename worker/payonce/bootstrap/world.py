@@ -11,7 +11,7 @@ from payonce.adapters.clock import SystemClock
 from payonce.adapters.intake import take_closes, take_events, take_polls, take_refunds
 from payonce.adapters.memory.changes import MemoryChanges
 from payonce.adapters.memory.lock import MemoryLocks
-from payonce.adapters.metrics import PrometheusMeter
+from payonce.adapters.postgres.activity import Activity
 from payonce.adapters.postgres.database import Database
 from payonce.adapters.postgres.delay_queues import DelayQueues
 from payonce.adapters.postgres.inbox import Inbox
@@ -28,6 +28,7 @@ from payonce.adapters.rabbitmq.broker import RabbitBroker
 from payonce.adapters.redis.cache import RedisCache
 from payonce.adapters.redis.changes import RedisChanges
 from payonce.adapters.redis.lock import RedisLocks
+from payonce.adapters.tally import TallyMeter
 from payonce.bootstrap.gateways import guard_gateways
 from payonce.bootstrap.notices import notice_receiver, notices_of, open_notifier
 from payonce.bootstrap.refunds import refunder_of
@@ -45,6 +46,7 @@ from payonce.handlers.notify import Notify
 from payonce.handlers.poll import Poll
 from payonce.handlers.register import Register
 from payonce.handlers.settle import Settler
+from payonce.handlers.tallying import Tallying
 from payonce.inbox import Reception, Retention
 from payonce.ports.bus import EventBus, Receiver, Timer, WorkQueue
 from payonce.ports.cache import Cache
@@ -114,7 +116,7 @@ class World:
 
     settings: Settings
     clock: SystemClock
-    meter: PrometheusMeter
+    meter: TallyMeter
     database: Database
     broker: Broker
     cache: Cache
@@ -217,6 +219,10 @@ class World:
         """Return the counts of what waits."""
         return Overview(self.database)
 
+    def tallying(self) -> Tallying:
+        """Return what adds this process's counts to those of all."""
+        return Tallying(Activity(self.database), self.meter.take, self.clock)
+
     def reader(self) -> Reader:
         """Return what answers questions."""
         return Reader(self.database)
@@ -255,7 +261,7 @@ class World:
 @asynccontextmanager
 async def open_world(settings: Settings) -> AsyncIterator[World]:
     """Build the adapters; no server is asked yet. They are closed in reverse order at the end."""
-    clock, meter = SystemClock(), PrometheusMeter()
+    clock, meter = SystemClock(), TallyMeter()
     async with AsyncExitStack() as stack:
         changes = RedisChanges(settings.servers.redis_url, meter)
         stack.push_async_callback(changes.close)

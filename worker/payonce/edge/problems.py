@@ -69,6 +69,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
             answer.headers["WWW-Authenticate"] = "Bearer"
         elif error.status == HTTPStatus.SERVICE_UNAVAILABLE:
             answer.headers["Retry-After"] = COME_AGAIN_S
+        if "retry_after_s" in error.more:
+            answer.headers["Retry-After"] = str(error.more["retry_after_s"])
         return answer
     except InvalidField as error:
         return problem(422, "invalid", str(error), field=error.field, allowed=error.allowed)
