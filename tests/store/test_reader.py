@@ -27,7 +27,7 @@ async def test_an_order_is_shown_whole(reader: Reader, postgres_store: Store) ->
     view = await reader.order("o1")
     assert view is not None
     json.dumps(view)
-    head = {name: view[name] for name in list(view) if not isinstance(view[name], list)}
+    head = {name: value for name, value in view.items() if not isinstance(value, list)}
     assert {
         "order_id": "o1",
         "status": "PAID",

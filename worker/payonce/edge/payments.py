@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiohttp import web
 
@@ -17,9 +17,8 @@ from payonce.edge.bodies import read_object
 from payonce.edge.idempotency import Idempotency
 from payonce.edge.problems import Refused, problem
 from payonce.handlers.apply import Apply, Denied, Shown, Unsure
+from payonce.ports import views
 from payonce.ports.clock import Clock
-
-View = dict[str, Any]
 
 _STATUS = {
     Refusal.NOT_FOUND: 404,
@@ -37,33 +36,19 @@ _DETAIL = {
     Refusal.GATEWAY_PAUSED: "the gateway is paused; choose another one, or try again later",
     Refusal.GATEWAY_REF_TAKEN: "the gateway answered with the charge of another payment",
 }
-_NOT_FOR_SHOPPERS = frozenset(
-    {
-        "requested_by",
-        "requested_why",
-        "approved_by",
-        "approved_again_by",
-        "rejected_by",
-        "rejected_why",
-        "resolved_by",
-        "resolved_why",
-        "epoch",
-        "step",
-        "revive_at",
-        "last_answer",
-    }
-)
-"""What a shopper is not shown: people's names and words, and how the watch goes."""
+_PAYMENT = views.ShoppersPayment.__required_keys__ | views.ShoppersPayment.__optional_keys__
+_REFUND = views.ShoppersRefund.__required_keys__ | views.ShoppersRefund.__optional_keys__
+"""What a shopper is shown: no names and words of people, not how the watch goes."""
 
 
 class Stories(Protocol):
     """Reads orders and payments; may raise Unavailable."""
 
-    async def order(self, order_id: str, *, timeline: bool = True) -> View | None:
+    async def order(self, order_id: str, *, timeline: bool = True) -> views.Order | None:
         """Return an order with its payments and refunds; None where it is unknown."""
         ...
 
-    async def payment(self, payment_id: str) -> View | None:
+    async def payment(self, payment_id: str) -> views.Payment | None:
         """Return a payment; None where it is unknown."""
         ...
 
@@ -129,7 +114,7 @@ class Payments:
         if view is not None:
             await self._auth.require_order(request, view["order_id"])
             is_api = self._auth.is_api(request)
-            return web.json_response(view if is_api else _cut(view))
+            return web.json_response(view if is_api else _cut(view, _PAYMENT))
         if not self._auth.is_api(request):
             raise not_this_order()
         raise Refused(404, "not-found", "no such payment is known")
@@ -152,10 +137,10 @@ class Payments:
             case Denied():
                 return _denied(result)
 
-    async def _payment_body(self, result: Shown | Unsure) -> View:
+    async def _payment_body(self, result: Shown | Unsure) -> views.Applied:
         applied, payment = result.applied, result.applied.payment
         token = await self._auth.order_token(payment.order_id)
-        body: View = {
+        body: views.Applied = {
             "payment_id": payment.payment_id,
             "order_id": payment.order_id,
             "status": payment.status,
@@ -164,8 +149,10 @@ class Payments:
             "expires_at": format_time(payment.expires_at),
         }
         if payment.status is PaymentStatus.PENDING and payment.mismatched is None:
-            links = {"qr": applied.qr, "pay_url": applied.pay_url}
-            body |= {name: link for name, link in links.items() if link is not None}
+            if applied.qr is not None:
+                body["qr"] = applied.qr
+            if applied.pay_url is not None:
+                body["pay_url"] = applied.pay_url
         return body
 
 
@@ -191,10 +178,15 @@ def _more(result: Denied) -> Mapping[str, object]:
             return {}
 
 
-def _for_shopper(view: View) -> View:
+def _for_shopper(view: views.Order) -> Mapping[str, object]:
     """Return an order as its shopper is shown it."""
-    return view | {name: [_cut(one) for one in view[name]] for name in ("payments", "refunds")}
+    payments = [_cut(one, _PAYMENT) for one in view["payments"]]
+    return {
+        **view,
+        "payments": payments,
+        "refunds": [_cut(one, _REFUND) for one in view["refunds"]],
+    }
 
 
-def _cut(view: View) -> View:
-    return {name: value for name, value in view.items() if name not in _NOT_FOR_SHOPPERS}
+def _cut(view: Mapping[str, object], shown: frozenset[str]) -> Mapping[str, object]:
+    return {name: value for name, value in view.items() if name in shown}

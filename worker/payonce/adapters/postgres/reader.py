@@ -2,10 +2,10 @@
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Generic, TypeVar
 
 from asyncpg import Record
 
@@ -15,11 +15,11 @@ from payonce.adapters.postgres.views import order_view, payment_view, refund_vie
 from payonce.domain.errors import InvalidField
 from payonce.domain.refund import RefundStatus
 from payonce.domain.times import from_ms
+from payonce.ports import views
 
 SQL = load("reader")
 
-View = dict[str, Any]
-"""JSON: times as text, money in minor units."""
+View_co = TypeVar("View_co", covariant=True)
 
 MAX_LIST = 1000
 """A page, the payments of an order and the latest lines of its timeline are cut here."""
@@ -28,10 +28,10 @@ _START = (from_ms(0), "")
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class Page(Generic[View_co]):
     """Some entries of a list, oldest first, and where the next page begins; None: there is none."""
 
-    items: list[View]
+    items: Sequence[View_co]
     cursor: str | None
 
 
@@ -41,51 +41,57 @@ class Reader:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def order(self, order_id: str, *, timeline: bool = True) -> View | None:
+    async def order(self, order_id: str, *, timeline: bool = True) -> views.Order | None:
         """Return an order with its payments, refunds and timeline, all of one moment."""
 
-        async def work(connection: Connection) -> View | None:
+        async def work(connection: Connection) -> views.Order | None:
             orders = await connection.fetch(SQL["order"], order_id)
             if not orders:
                 return None
             payments = await connection.fetch(SQL["payments_of_order"], order_id, MAX_LIST)
             refunds = await connection.fetch(SQL["refunds_of_order"], order_id, MAX_LIST)
-            view = order_view(orders[0]) | {
+            view: views.Order = {
+                **order_view(orders[0]),
                 "payments": [payment_view(row) for row in payments],
                 "refunds": [refund_view(row) for row in refunds],
+                "timeline": [],
             }
-            if timeline:
-                lines = await connection.fetch(SQL["timeline_of_order"], order_id, MAX_LIST)
-                view["timeline"] = [timeline_view(row) for row in lines]
+            if not timeline:
+                del view["timeline"]
+                return view
+            lines = await connection.fetch(SQL["timeline_of_order"], order_id, MAX_LIST)
+            view["timeline"] = [timeline_view(row) for row in lines]
             return view
 
         return await self._database.transact(work, snapshot=True)
 
-    async def payment(self, payment_id: str) -> View | None:
+    async def payment(self, payment_id: str) -> views.Payment | None:
         """Return a payment."""
         rows = await self._database.fetch(SQL["payment"], payment_id)
         return payment_view(rows[0]) if rows else None
 
-    async def unresolved(self, limit: int = 100, cursor: str | None = None) -> Page:
+    async def unresolved(self, limit: int = 100, cursor: str | None = None) -> Page[views.Payment]:
         """Return payments whose watch ended without a definite answer. Raises InvalidField."""
         return await self._page("unresolved", "payment_id", payment_view, limit, cursor)
 
-    async def mismatched(self, limit: int = 100, cursor: str | None = None) -> Page:
+    async def mismatched(self, limit: int = 100, cursor: str | None = None) -> Page[views.Payment]:
         """Return payments whose success may not settle. Raises InvalidField."""
         return await self._page("mismatched", "payment_id", payment_view, limit, cursor)
 
-    async def unacknowledged(self, limit: int = 100, cursor: str | None = None) -> Page:
+    async def unacknowledged(
+        self, limit: int = 100, cursor: str | None = None
+    ) -> Page[views.OrderSummary]:
         """Return paid orders that the order service has not booked. Raises InvalidField."""
         return await self._page("unacknowledged", "order_id", order_view, limit, cursor)
 
-    async def refund(self, refund_id: str) -> View | None:
+    async def refund(self, refund_id: str) -> views.Refund | None:
         """Return a refund."""
         rows = await self._database.fetch(SQL["refund"], refund_id)
         return refund_view(rows[0]) if rows else None
 
     async def refunds(
         self, limit: int = 100, cursor: str | None = None, status: str | None = None
-    ) -> Page:
+    ) -> Page[views.Refund]:
         """Return refunds of a status, or those that wait for a person. Raises InvalidField."""
         if status is None:
             return await self._page("refunds", "refund_id", refund_view, limit, cursor)
@@ -102,11 +108,11 @@ class Reader:
         self,
         name: str,
         key: str,
-        view: Callable[[Record], View],
+        view: Callable[[Record], View_co],
         limit: int,
         cursor: str | None,
         *filters: str,
-    ) -> Page:
+    ) -> Page[View_co]:
         if not 1 <= limit <= MAX_LIST:
             raise InvalidField("limit", f"{limit} is out of range", f"1 to {MAX_LIST}")
         at, last_id = _START if cursor is None else parse_cursor(cursor)
