@@ -12,6 +12,7 @@ from payonce.bootstrap.parked import ParkedQueue
 from payonce.bootstrap.refunds import refund_desk_of
 from payonce.bootstrap.world import World
 from payonce.edge.auth import Auth
+from payonce.edge.documents import document_routes
 from payonce.edge.ops import Ops, Pager
 from payonce.edge.pages.rendering import Pages
 from payonce.edge.refunds import refund_routes
@@ -26,6 +27,7 @@ def routes_of(world: World) -> Iterable[web.RouteDef]:
     yield from Webhooks(world.reception, desk, auth, world.clock).routes()
     yield from payment_routes(world, auth)
     yield from _ops(world, auth).routes()
+    yield from document_routes()
     yield from refund_routes(auth, refund_desk_of(world), world.reader())
 
 

@@ -20,7 +20,8 @@ FINISH_WITHIN_S = 15.0
 CLOSE_WITHIN_S = 0.5
 """How long connections without a request are waited for; the library waits for some in vain."""
 
-OWN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+OWN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json"})
+"""What is answered before payonce has started: it asks no database."""
 
 Check = Callable[[], Awaitable[str | None]]
 

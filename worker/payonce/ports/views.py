@@ -206,8 +206,7 @@ class GatewayStanding(TypedDict):
     open_until: Annotated[Time | None, Meta(description="Until when its breaker spares it.")]
     openings: Annotated[Count, Meta(description="Of its breaker, since the last success.")]
     rate_per_s: Annotated[
-        float | None,
-        Meta(description="Calls a second of all processes together, 0: no limit.", ge=0),
+        float | None, Meta(description="Calls a second of all processes together, 0: no limit.")
     ]
     journal: Annotated[list[JournalLine], Meta(description="The latest changes, oldest first.")]
 
