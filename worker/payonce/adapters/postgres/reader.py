@@ -13,6 +13,7 @@ from payonce.adapters.postgres.database import Connection, Database
 from payonce.adapters.postgres.queries import load
 from payonce.adapters.postgres.views import order_view, payment_view, refund_view, timeline_view
 from payonce.domain.errors import InvalidField
+from payonce.domain.ids import check_id
 from payonce.domain.refund import RefundStatus
 from payonce.domain.times import from_ms
 from payonce.ports import views
@@ -134,6 +135,6 @@ def parse_cursor(cursor: str) -> tuple[datetime, str]:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         at, last_id = base64.urlsafe_b64decode(padded.encode("ascii")).decode("ascii").split(" ")
-        return datetime.fromisoformat(at).astimezone(UTC), last_id
-    except (ValueError, OverflowError, binascii.Error):
+        return datetime.fromisoformat(at).astimezone(UTC), check_id(last_id, "cursor")
+    except (ValueError, OverflowError, binascii.Error, InvalidField):
         raise InvalidField("cursor", "is not one of ours", "the cursor of a page") from None
