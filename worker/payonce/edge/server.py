@@ -8,6 +8,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from payonce.domain.errors import TaskDied
+from payonce.edge.malformed import log_malformed
 from payonce.edge.problems import Handler, problems, unavailable
 from payonce.settings import HttpSettings
 
@@ -66,6 +67,7 @@ class Edge:
         runner = web.AppRunner(
             self.app, access_log=None, shutdown_timeout=CLOSE_WITHIN_S, auto_decompress=False
         )
+        log_malformed()
         await runner.setup()
         try:
             site = web.TCPSite(runner, self._settings.host, self._settings.port)
