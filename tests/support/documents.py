@@ -10,6 +10,7 @@ from copy import deepcopy
 from functools import lru_cache
 from typing import Any
 
+import aiohttp
 from jsonschema import Draft202012Validator, FormatChecker
 
 from payonce.edge.documents import encoded
@@ -126,6 +127,13 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
 def http_checker(document: bytes) -> HttpChecker:
     """Return the checker of a served document; one serves all tests of a process."""
     return HttpChecker(json.loads(document))
+
+
+async def check_answer(answer: aiohttp.ClientResponse) -> None:
+    """Raise AssertionError where an answer of an edge is not what the document says."""
+    checker = http_checker(encoded("openapi").body)
+    body = await answer.read()
+    checker.check(answer.method, answer.url.path, answer.status, answer.content_type, body)
 
 
 @lru_cache(maxsize=1)
