@@ -40,7 +40,7 @@ def _fuzz(url: str, known: dict[str, list[Any]]) -> list[str]:
         fuzzer = Fuzzer(url, who, token, known)
         found += fuzzer.run(EXAMPLES)
         assert fuzzer.wanted == set(fuzzer.asked)
-        well = [name for name, asked in fuzzer.asked.items() if min(asked.statuses) < 400]
+        well = [name for name, statuses in fuzzer.asked.items() if min(statuses) < 400]
         assert len(well) > len(fuzzer.wanted) * 0.8, sorted(fuzzer.wanted - set(well))
     return found
 

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,16 +32,11 @@ _NAMING = (("Application", "gateway"), ("Choice", "gateway"), ("RefundRequest", 
 """Bodies that name what there has to be."""
 
 
-@dataclass
-class Asked:
-    """How one operation answered, how often, and which fields it found wrong."""
-
-    statuses: Counter[int] = field(default_factory=Counter)
-    fields: set[str] = field(default_factory=set)
-
-
 class Fuzzer:
-    """Asks one edge with one token. `known`: what there is, by the name of a path's part."""
+    """Asks one edge with one token. `known`: what there is, by the name of a path's part.
+
+    `wanted` are the operations to ask; `asked` counts the answers of each by status.
+    """
 
     def __init__(self, url: str, who: str, token: str, known: Mapping[str, Sequence[Any]]) -> None:
         self._url = url
@@ -57,7 +51,8 @@ class Fuzzer:
         }
         self._any = schemathesis.openapi.from_dict(document)
         self._known = schemathesis.openapi.from_dict(_knowing(document, known))
-        self.asked: dict[str, Asked] = {}
+        self._components = document["components"]["schemas"]
+        self.asked: dict[str, Counter[int]] = {}
 
     def run(self, examples: int) -> Iterator[str]:
         """Ask so many good things of what there is, and so many bad ones; yield what went wrong.
@@ -74,6 +69,15 @@ class Fuzzer:
                     self._run(operation, mode, examples)
                 except (AssertionError, FailureGroup) as error:
                     yield f"{operation.label}, {mode.value}: {_told(error)}"
+
+    def _fields(self, operation: Any) -> set[str]:
+        """Return what may be found wrong in a request."""
+        raw = operation.definition.raw
+        names = {one["name"] for one in raw["parameters"]} | {"body"}
+        for content in raw.get("requestBody", {}).get("content", {}).values():
+            name = content["schema"].get("$ref", "").rpartition("/")[2]
+            names |= self._components.get(name, {}).get("properties", {}).keys()
+        return names
 
     def _run(self, operation: Any, mode: Mode, examples: int) -> None:
         @settings(
@@ -100,11 +104,11 @@ class Fuzzer:
         path = urlsplit(response.request.url).path
         kind = response.headers.get("content-type", [""])[0]
         self._checker.check(case.method, path, response.status_code, kind, response.content)
-        asked = self.asked.setdefault(case.operation.label, Asked())
-        asked.statuses[response.status_code] += 1
+        self.asked.setdefault(case.operation.label, Counter())[response.status_code] += 1
         if response.status_code == 422 and response.json()["type"] == "/problems/invalid":
-            assert response.json()["allowed"], response.text
-            asked.fields.add(response.json()["field"])
+            problem = response.json()
+            assert problem["allowed"], problem
+            assert problem["field"].partition("[")[0] in self._fields(case.operation), problem
 
 
 def _takes_anything(operation: Any) -> bool:
