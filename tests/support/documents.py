@@ -130,7 +130,12 @@ def http_checker(document: bytes) -> HttpChecker:
 
 
 async def check_answer(answer: aiohttp.ClientResponse) -> None:
-    """Raise AssertionError where an answer of an edge is not what the document says."""
+    """Raise AssertionError where an answer of an edge is not what the document says.
+
+    What the mock answers, whose paths begin otherwise, is not looked at.
+    """
+    if not answer.url.path.startswith("/v1/"):
+        return
     checker = http_checker(encoded("openapi").body)
     body = await answer.read()
     checker.check(answer.method, answer.url.path, answer.status, answer.content_type, body)
