@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from payonce.domain.errors import Unavailable
-from payonce.ports.states import Known, State, View
+from payonce.ports.states import Known, State
 
 
 class CountingMeter:
@@ -42,7 +43,7 @@ class CountingMeter:
 class FakeStates:
     """Orders in memory. What is read is seen at once, and answered once `gate` is open."""
 
-    orders: dict[str, View] = field(default_factory=dict)
+    orders: dict[str, Any] = field(default_factory=dict)
     reads: list[list[Known]] = field(default_factory=list)
     looks: int = 0
     away: bool = False
@@ -81,7 +82,7 @@ class FakeStates:
         self.looks += 1
         return {key: self.orders[key]["version"] for key in order_ids if key in self.orders}
 
-    async def payments(self, payment_ids: Sequence[str]) -> list[View | None]:
+    async def payments(self, payment_ids: Sequence[str]) -> list[Any]:
         """See the port."""
         by_id = {view["payments"][0]["payment_id"]: view for view in self.orders.values()}
         return [by_id[one]["payments"][0] if one in by_id else None for one in payment_ids]
@@ -90,5 +91,5 @@ class FakeStates:
         view = self.orders.get(known.order_id)
         if view is None:
             return None
-        more: View = {"timeline": []} if timeline else {}
+        more: Any = {"timeline": []} if timeline else {}
         return State(view["version"], None if view["version"] == known.version else view | more)

@@ -14,6 +14,7 @@ from payonce.edge.auth import Auth
 from payonce.edge.ops import Ops
 from payonce.edge.server import Edge
 from payonce.handlers.gateway_desk import GatewayDesk
+from payonce.ports import views
 from payonce.settings.model import HttpSettings
 from payonce.settings.secret import Secret
 from tests.handlers.fakes import FakeClock
@@ -31,7 +32,7 @@ class Lists:
         self.asked: list[tuple[int, str | None]] = []
         self.replayed: list[list[str] | None] = []
 
-    async def page(self, limit: int, cursor: str | None) -> Page:
+    async def page(self, limit: int, cursor: str | None) -> Page[dict[str, Any]]:
         """Return one entry, and that there is more unless a cursor was given."""
         if self.away:
             raise Unavailable("postgresql", "away")
@@ -40,7 +41,7 @@ class Lists:
         self.asked.append((limit, cursor))
         return Page([{"payment_id": "p1"}], None if cursor else "next")
 
-    async def send_back(self, ids: list[str] | None) -> dict[str, Any]:
+    async def send_back(self, ids: list[str] | None) -> views.MessagesReplayed:
         """Note what was to be replayed."""
         self.replayed.append(ids)
         return {"replayed": 1, "left": [], "absent": 0}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from payonce.adapters.codec import encode_event
 from payonce.adapters.memory.bus import MemoryBus
 from payonce.adapters.memory.cache import MemoryCache
 from payonce.adapters.rabbitmq.topology import (
@@ -39,6 +40,7 @@ from payonce.ports.gateway import (
 )
 from tests.store.fake import FakeStore
 from tests.store.making import NOW
+from tests.support.documents import check_event
 
 TERMS = Terms(
     ladder=Ladder((3_000, 10_000, 30_000, 180_000)),
@@ -194,6 +196,7 @@ class WatchedBus(MemoryBus):
 
     async def publish(self, event: Event) -> None:
         """See the port."""
+        check_event(encode_event(event))
         self._journal.enter("publish")
         await super().publish(event)
         self.told.append(event)

@@ -107,15 +107,6 @@ def test_bad_value_is_refused(tmp_path: Path, key: str, bad: Any, allowed: str) 
     assert allowed in error.allowed
 
 
-def test_no_call_goes_unsigned(tmp_path: Path) -> None:
-    """An address to call without a secret is refused, and says which key is missing."""
-    error = refusal(tmp_path, ORDER_SERVICE__NOTIFY_URL="https://o/paid")
-
-    assert "order_service.secret" == error.key
-    assert "order_service.notify_url is set" in error.problem
-    assert "whsec_" in error.allowed
-
-
 @pytest.mark.parametrize(
     ("url", "problem"),
     [

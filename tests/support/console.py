@@ -123,44 +123,44 @@ class Books:
         if self.away:
             raise Unavailable("postgresql", "away")
 
-    def _page(self, name: str) -> Page:
+    def _page(self, name: str) -> Page[Any]:
         self.look()
         return Page(self.lists.get(name, []), None)
 
-    async def order(self, order_id: str) -> dict[str, Any] | None:
+    async def order(self, order_id: str) -> Any:
         """Return an order."""
         self.look()
         return self.orders.get(order_id)
 
-    async def payment(self, payment_id: str) -> dict[str, Any] | None:
+    async def payment(self, payment_id: str) -> Any:
         """Return a payment."""
         self.look()
         return payment(payment_id)
 
-    async def refund(self, refund_id: str) -> dict[str, Any] | None:
+    async def refund(self, refund_id: str) -> Any:
         """Return a refund."""
         self.look()
         return refund(refund_id, rule="second-approval")
 
     async def refunds(
         self, limit: int = 100, cursor: str | None = None, status: str | None = None
-    ) -> Page:
+    ) -> Page[Any]:
         """Return refunds."""
         return self._page(status or "refunds")
 
-    async def unresolved(self, limit: int = 100, cursor: str | None = None) -> Page:
+    async def unresolved(self, limit: int = 100, cursor: str | None = None) -> Page[Any]:
         """Return unresolved payments, and that there are more."""
         return Page(self._page("unresolved").items, None if cursor else "more")
 
-    async def mismatched(self, limit: int = 100, cursor: str | None = None) -> Page:
+    async def mismatched(self, limit: int = 100, cursor: str | None = None) -> Page[Any]:
         """Return mismatched payments."""
         return self._page("mismatched")
 
-    async def unacknowledged(self, limit: int = 100, cursor: str | None = None) -> Page:
+    async def unacknowledged(self, limit: int = 100, cursor: str | None = None) -> Page[Any]:
         """Return orders."""
         return self._page("unacknowledged")
 
-    async def list(self, which: Which, limit: int, cursor: str | None) -> Page:
+    async def list(self, which: Which, limit: int, cursor: str | None) -> Page[Any]:
         """Return callbacks."""
         return self._page("webhooks")
 
@@ -169,11 +169,16 @@ class Books:
         self.done.append(("callback", *inbox_ids))
         return {one for one in inbox_ids if one < 100}
 
-    async def page(self, limit: int, cursor: str | None) -> Page:
+    async def tell_again(self, order_id: str, by: str) -> str:
+        """Have an order told again."""
+        self.done.append(("told", order_id, by))
+        return f"{order_id} is told again."
+
+    async def page(self, limit: int, cursor: str | None) -> Page[Any]:
         """Return parked messages."""
         return self._page("parked")
 
-    async def send_back(self, ids: "list[str] | None") -> dict[str, Any]:  # type: ignore[valid-type]
+    async def send_back(self, ids: "list[str] | None") -> Any:  # type: ignore[valid-type]
         """Replay parked messages."""
         self.done.append(("parked", ids))
         return {"replayed": 1, "left": [], "absent": 0}
@@ -337,8 +342,8 @@ async def open_console(
     routes = [
         web.get(PATH, door.page(Dashboard(door, sources, rules, shelf, clock).page)),
         *door.routes(),
-        *Lists(door, sources, rules, shelf, clock, can_notify=notify is not None).routes(),
-        *Actions(door, sources, books, shelf, clock, notify).routes(),
+        *Lists(door, sources, rules, shelf, clock).routes(),
+        *Actions(door, sources, books, shelf, clock, notify or books.tell_again).routes(),
     ]
     edge = Edge(settings, {}, NullMeter().registry, routes)
     server = TestServer(edge.app)

@@ -19,6 +19,7 @@ from gateway_mock.app import serving
 from gateway_mock.server import Mock
 from gateway_mock.shopper import parse_script
 from payonce.kit import OrderConsumer, OrderPaid
+from tests.support.documents import check_event
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
 from tests.support.witness import install_witness
@@ -35,7 +36,8 @@ class OrderService:
     failing: set[str] = field(default_factory=set)
 
     async def take(self, event: OrderPaid) -> bool:
-        """Book an event unless its order is to fail."""
+        """Book an event, which is as its document says, unless its order is to fail."""
+        check_event(event.body)
         self.events.setdefault(event.order_id, []).append(event.event_id)
         return event.order_id not in self.failing
 

@@ -4,13 +4,18 @@ from collections.abc import Iterable
 
 import asyncpg
 
-from payonce.adapters.postgres.views import _ORDER, _PAYMENT, _REFUND
-from payonce.edge.views import _NOT_FOR_SHOPPERS
+from payonce.ports import views
+
+_ORDER = {*views.OrderSummary.__required_keys__, "acknowledged_at"} - {"acknowledged", "version"}
+_PAYMENT = {
+    *views.ShoppersPayment.__required_keys__,
+    *views.ShoppersPayment.__optional_keys__,
+}
+_REFUND = views.ShoppersRefund.__required_keys__
 
 
 def _fields(alias: str, names: Iterable[str]) -> str:
-    wanted = [name for name in names if name not in _NOT_FOR_SHOPPERS]
-    pairs = ", ".join(f"'{name}', {alias}.{name}" for name in wanted)
+    pairs = ", ".join(f"'{name}', {alias}.{name}" for name in sorted(names))
     return f"jsonb_build_object({pairs})"
 
 
@@ -27,9 +32,9 @@ DECLARE
     before witness%ROWTYPE;
 BEGIN
     SELECT o.version, jsonb_build_object(
-        'order', {_fields("o", (*_ORDER, "acknowledged_at"))},
+        'order', {_fields("o", _ORDER)},
         'payments', (
-            SELECT jsonb_object_agg(p.payment_id, {_fields("p", (*_PAYMENT, "qr", "pay_url"))})
+            SELECT jsonb_object_agg(p.payment_id, {_fields("p", _PAYMENT)})
             FROM payments p WHERE p.order_id = o.order_id
         ),
         'refunds', (

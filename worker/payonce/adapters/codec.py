@@ -173,7 +173,7 @@ def decode_object(body: bytes) -> Mapping[str, Any]:
     try:
         message = _any_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidField("body", _reason(error), "a JSON object in UTF-8") from None
+        raise InvalidField("body", reason_of(error), "a JSON object in UTF-8") from None
     if not isinstance(message, dict):
         raise InvalidField("body", f"is a {type(message).__name__}", "a JSON object")
     return message
@@ -219,7 +219,7 @@ def _decode_due(decoder: "msgspec.json.Decoder[Due]", body: bytes) -> Due:
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidField(_field(str(error)), _reason(error), "what payonce sent") from None
+        raise InvalidField(field_of(str(error)), reason_of(error), "what payonce sent") from None
 
 
 def _check_charge(message: PollDue | CloseDue) -> None:
@@ -244,10 +244,12 @@ def _check_size(body: bytes) -> None:
         raise InvalidField("body", f"has {len(body)} bytes", f"at most {MAX_BODY_BYTES}")
 
 
-def _field(problem: str) -> str:
+def field_of(problem: str) -> str:
+    """Return the field that the library's complaint names, else `body`."""
     match = _FIELD.search(problem) or _MISSING.search(problem)
     return match.group(1) if match and match.group(1) else "body"
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Return in a line what is wrong with a body."""
     return "is nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]

@@ -26,9 +26,7 @@ from payonce.edge.console.sessions import PATH, Sessions
 from payonce.edge.console.shelf import Shelf
 
 
-def console_routes(
-    world: World, auth: Auth, notify: Notify | None = None
-) -> Iterator[web.RouteDef]:
+def console_routes(world: World, auth: Auth, notify: Notify) -> Iterator[web.RouteDef]:
     """Yield the routes below /ops. `notify`: what tells the order service of an order again."""
     settings, clock = world.settings, world.clock
     public_url = settings.http.public_url
@@ -39,7 +37,7 @@ def console_routes(
     desk = refund_desk_of(world)
     yield web.get(PATH, door.page(Dashboard(door, sources, rules, shelf, clock).page))
     yield from door.routes()
-    yield from Lists(door, sources, rules, shelf, clock, can_notify=notify is not None).routes()
+    yield from Lists(door, sources, rules, shelf, clock).routes()
     yield from Actions(door, sources, desk, shelf, clock, notify).routes()
 
 

@@ -15,6 +15,8 @@ from payonce.bootstrap.parked import ParkedQueue
 from payonce.bootstrap.refunds import refund_desk_of
 from payonce.bootstrap.world import World
 from payonce.edge.auth import Auth
+from payonce.edge.console.ports import Notify
+from payonce.edge.documents import document_routes
 from payonce.edge.notify import notify_routes
 from payonce.edge.ops import Ops, Pager
 from payonce.edge.pages.rendering import Pages
@@ -34,10 +36,21 @@ def routes_of(world: World) -> Iterable[web.RouteDef]:
     yield from payment_routes(world, auth, apply)
     yield from Push(auth, world.listeners, world.meter).routes()
     yield from _ops(world, auth).routes()
-    desk_of_notices = NotifyDesk(Retelling(world.database), world.clock)
-    yield from notify_routes(auth, desk_of_notices)
+    notices = NotifyDesk(Retelling(world.database), world.clock)
+    yield from notify_routes(auth, notices)
+    yield from document_routes()
     yield from refund_routes(auth, refund_desk_of(world), world.reader())
-    yield from console_routes(world, auth)
+    yield from console_routes(world, auth, _telling_again(notices))
+
+
+def _telling_again(desk: NotifyDesk) -> Notify:
+    """Return what has an order told again, and says so on the operators' page."""
+
+    async def tell(order_id: str, by: str) -> str:
+        await desk.notify(order_id, by)
+        return f"{order_id} is told again within seconds."
+
+    return tell
 
 
 def _ops(world: World, auth: Auth) -> Ops:

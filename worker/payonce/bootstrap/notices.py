@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import structlog
+
 from payonce.adapters.clock import SystemClock
 from payonce.adapters.intake import take_notices
 from payonce.adapters.postgres.database import Database
@@ -17,6 +19,10 @@ from payonce.ports.bus import Receiver
 from payonce.ports.notifier import Notifier
 from payonce.settings import Settings
 
+log = structlog.get_logger(__name__)
+
+UNSIGNED = "order_service.secret is empty: the order service cannot tell our calls from anybody's"
+
 if TYPE_CHECKING:
     from payonce.bootstrap.world import World
 
@@ -28,7 +34,9 @@ async def open_notifier(settings: Settings) -> AsyncIterator[Notifier | None]:
     if not wanted.notify_url:
         yield None
         return
-    key = signing_key(wanted.secret.reveal())
+    key = signing_key(wanted.secret.reveal()) if wanted.secret else None
+    if key is None:
+        log.warning("notifier.unsigned", reason=UNSIGNED)
     async with open_session(wanted.timeout_s, wanted.max_in_flight) as session:
         yield WebhookPoster(session, wanted.notify_url, key)
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "parked": "list or replay messages that could not be processed",
     "webhooks": "list or replay callbacks of gateways",
     "gateways": "show how gateways are treated; pause or resume one",
+    "docs": "print the OpenAPI or the AsyncAPI document",
     "demo": "run the main job with a shop, a gateway, an order service",
 }
 LISTS = frozenset({"unresolved", "mismatched", "unacknowledged"})
@@ -206,6 +207,10 @@ def _about(parser: Parser, kind: str, text: str, *, why: bool) -> None:
     parser.set_defaults(kind=kind, amount=None)
 
 
+def _docs(parser: Parser) -> None:
+    parser.add_argument("document", choices=("openapi", "asyncapi"), help="HTTP, or the bus")
+
+
 def _demo(parser: Parser) -> None:
     parser.add_argument("--keep", action="store_true", help="leave everything running at the end")
     parser.add_argument("--embedded", action="store_true", help="without any server")
@@ -235,5 +240,6 @@ _ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "parked": _parked,
     "webhooks": _webhooks,
     "gateways": _gateways,
+    "docs": _docs,
     "demo": _demo,
 }

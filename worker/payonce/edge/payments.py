@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any
 
 from aiohttp import web
 
@@ -16,11 +15,10 @@ from payonce.edge.auth import Auth, not_this_order
 from payonce.edge.bodies import read_object
 from payonce.edge.idempotency import Idempotency
 from payonce.edge.problems import Refused, problem
-from payonce.edge.views import Views, cut
+from payonce.edge.views import Views, payment_for_shopper
 from payonce.handlers.apply import Apply, Denied, Shown, Unsure
+from payonce.ports import views
 from payonce.ports.clock import Clock
-
-View = dict[str, Any]
 
 _STATUS = {
     Refusal.NOT_FOUND: 404,
@@ -101,7 +99,7 @@ class Payments:
         if view is not None:
             await self._auth.require_order(request, view["order_id"])
             is_api = self._auth.is_api(request)
-            return web.json_response(view if is_api else cut(view))
+            return web.json_response(view if is_api else payment_for_shopper(view))
         if not self._auth.is_api(request):
             raise not_this_order()
         raise Refused(404, "not-found", "no such payment is known")
@@ -123,10 +121,10 @@ class Payments:
             case Denied():
                 return _denied(result)
 
-    async def _payment_body(self, result: Shown | Unsure) -> View:
+    async def _payment_body(self, result: Shown | Unsure) -> views.Applied:
         applied, payment = result.applied, result.applied.payment
         token = await self._auth.order_token(payment.order_id)
-        body: View = {
+        body: views.Applied = {
             "payment_id": payment.payment_id,
             "order_id": payment.order_id,
             "status": payment.status,
@@ -135,8 +133,10 @@ class Payments:
             "expires_at": format_time(payment.expires_at),
         }
         if payment.status is PaymentStatus.PENDING and payment.mismatched is None:
-            links = {"qr": applied.qr, "pay_url": applied.pay_url}
-            body |= {name: link for name, link in links.items() if link is not None}
+            if applied.qr is not None:
+                body["qr"] = applied.qr
+            if applied.pay_url is not None:
+                body["pay_url"] = applied.pay_url
         return body
 
 

@@ -1,15 +1,15 @@
 """What is shown of orders and payments: read for many at once, encoded once for each version."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
 from payonce.batching import Batcher
+from payonce.ports import views
 from payonce.ports.meter import PushMeter
-from payonce.ports.states import NOTHING_KNOWN, Known, State, States, View
+from payonce.ports.states import NOTHING_KNOWN, Known, State, States
 
 MOST_KEPT = 5_000
 LARGEST_KEPT_BYTES = 16_384
@@ -18,23 +18,9 @@ LARGEST_KEPT_BYTES = 16_384
 WAIT_S = 0.001
 """How long a question waits for others that are asked in the same statement."""
 
-_NOT_FOR_SHOPPERS = frozenset(
-    {
-        "requested_by",
-        "requested_why",
-        "approved_by",
-        "approved_again_by",
-        "rejected_by",
-        "rejected_why",
-        "resolved_by",
-        "resolved_why",
-        "epoch",
-        "step",
-        "revive_at",
-        "last_answer",
-    }
-)
-"""What a shopper is not shown: people's names and words, and how the watch goes."""
+_PAYMENT = views.ShoppersPayment.__required_keys__ | views.ShoppersPayment.__optional_keys__
+_REFUND = views.ShoppersRefund.__required_keys__ | views.ShoppersRefund.__optional_keys__
+"""What a shopper is shown: no names and words of people, not how the watch goes."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -61,13 +47,15 @@ class Views:
         self._kept: OrderedDict[str, Shown] = OrderedDict()
         self._for_shoppers: Batcher[Known, State | None] = Batcher(states.read, max_wait_s=WAIT_S)
         self._for_shop: Batcher[Known, State | None] = Batcher(self._read_whole, max_wait_s=WAIT_S)
-        self._payments: Batcher[str, View | None] = Batcher(states.payments, max_wait_s=WAIT_S)
+        self._payments: Batcher[str, views.Payment | None] = Batcher(
+            states.payments, max_wait_s=WAIT_S
+        )
 
     async def order(self, order_id: str, *, for_shop: bool) -> Shown | None:
         """Return an order as it is now; None where there is no such order."""
         return await (self._for_the_shop(order_id) if for_shop else self._for_shopper(order_id))
 
-    async def payment(self, payment_id: str) -> View | None:
+    async def payment(self, payment_id: str) -> views.Payment | None:
         """Return a payment, whole; None where there is no such payment."""
         return await self._payments.submit(payment_id)
 
@@ -114,11 +102,20 @@ class Views:
         return await self._states.read(wanted, timeline=True)
 
 
-def order_for_shopper(view: View) -> View:
+def order_for_shopper(view: views.Order) -> Mapping[str, object]:
     """Return an order as its shopper is shown it."""
-    return view | {name: [cut(one) for one in view[name]] for name in ("payments", "refunds")}
+    payments = [payment_for_shopper(one) for one in view["payments"]]
+    return {
+        **view,
+        "payments": payments,
+        "refunds": [_cut(one, _REFUND) for one in view["refunds"]],
+    }
 
 
-def cut(view: dict[str, Any]) -> View:
-    """Return a payment or refund as a shopper is shown it."""
-    return {name: value for name, value in view.items() if name not in _NOT_FOR_SHOPPERS}
+def payment_for_shopper(view: views.Payment) -> Mapping[str, object]:
+    """Return a payment as its shopper is shown it."""
+    return _cut(view, _PAYMENT)
+
+
+def _cut(view: Mapping[str, object], shown: frozenset[str]) -> Mapping[str, object]:
+    return {name: value for name, value in view.items() if name in shown}

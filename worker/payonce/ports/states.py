@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-View = dict[str, Any]
-"""JSON: times as text, money in minor units."""
+from payonce.ports import views
 
 NOTHING_KNOWN = -1
 
@@ -23,7 +22,7 @@ class State:
     """An order's version, and its state; None: it is the one that is known."""
 
     version: int
-    view: View | None
+    view: views.Order | None
 
 
 class States(Protocol):
@@ -41,6 +40,6 @@ class States(Protocol):
         """Return the versions of the orders that there are."""
         ...
 
-    async def payments(self, payment_ids: Sequence[str]) -> list[View | None]:
+    async def payments(self, payment_ids: Sequence[str]) -> list[views.Payment | None]:
         """Return payments in order, None where there is no such payment."""
         ...

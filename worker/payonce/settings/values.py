@@ -24,7 +24,7 @@ _UNITS = {
 }
 _LONGEST = timedelta(days=400)
 _LADDER = 'a list of 1 to 20 durations, such as ["3s", "10s", "30s", "3m"]'
-WEBHOOK_SECRET = "whsec_ followed by base64 of at least 16 bytes"  # noqa: S105 - says what is one
+_WEBHOOK_SECRET = "whsec_ followed by base64 of at least 16 bytes"  # noqa: S105 - says what is one
 
 
 def text(key: str, value: object) -> str:
@@ -44,15 +44,15 @@ def secret(key: str, value: object) -> Secret:
 def webhook_secret(key: str, value: object) -> Secret:
     """Return a Standard Webhooks secret: `whsec_` and base64 of 16 bytes or more; empty is none."""
     if not isinstance(value, str):
-        raise BadSettings(key, "is not text", WEBHOOK_SECRET)
+        raise BadSettings(key, "is not text", _WEBHOOK_SECRET)
     if value and not value.startswith("whsec_"):
-        raise BadSettings(key, "does not begin with whsec_", WEBHOOK_SECRET)
+        raise BadSettings(key, "does not begin with whsec_", _WEBHOOK_SECRET)
     try:
         raw = base64.b64decode(value.removeprefix("whsec_"), validate=True)
     except ValueError:
-        raise BadSettings(key, "is not base64 after whsec_", WEBHOOK_SECRET) from None
+        raise BadSettings(key, "is not base64 after whsec_", _WEBHOOK_SECRET) from None
     if value and len(raw) < 16:
-        raise BadSettings(key, "is too short", WEBHOOK_SECRET)
+        raise BadSettings(key, "is too short", _WEBHOOK_SECRET)
     return Secret(value)
 
 

@@ -2,9 +2,10 @@
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Generic, TypeVar
 
 from asyncpg import Record
 
@@ -13,11 +14,15 @@ from payonce.adapters.postgres.queries import load
 from payonce.adapters.postgres.states import States
 from payonce.adapters.postgres.views import order_view, payment_view, refund_view
 from payonce.domain.errors import InvalidField
+from payonce.domain.ids import check_id
 from payonce.domain.refund import RefundStatus
 from payonce.domain.times import from_ms
-from payonce.ports.states import Known, View
+from payonce.ports import views
+from payonce.ports.states import Known
 
 SQL = load("reader")
+
+View_co = TypeVar("View_co", covariant=True)
 
 MAX_LIST = 1000
 """A page is cut here."""
@@ -26,10 +31,10 @@ _START = (from_ms(0), "")
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class Page(Generic[View_co]):
     """Some entries of a list, oldest first, and where the next page begins; None: there is none."""
 
-    items: list[View]
+    items: Sequence[View_co]
     cursor: str | None
 
 
@@ -40,36 +45,38 @@ class Reader:
         self._database = database
         self._states = States(database)
 
-    async def order(self, order_id: str, *, timeline: bool = True) -> View | None:
+    async def order(self, order_id: str, *, timeline: bool = True) -> views.Order | None:
         """Return an order with its payments, refunds and timeline, all of one moment."""
         [state] = await self._states.read([Known(order_id)], timeline=timeline)
         return state.view if state else None
 
-    async def payment(self, payment_id: str) -> View | None:
+    async def payment(self, payment_id: str) -> views.Payment | None:
         """Return a payment."""
         [view] = await self._states.payments([payment_id])
         return view
 
-    async def unresolved(self, limit: int = 100, cursor: str | None = None) -> Page:
+    async def unresolved(self, limit: int = 100, cursor: str | None = None) -> Page[views.Payment]:
         """Return payments whose watch ended without a definite answer. Raises InvalidField."""
         return await self._page("unresolved", "payment_id", payment_view, limit, cursor)
 
-    async def mismatched(self, limit: int = 100, cursor: str | None = None) -> Page:
+    async def mismatched(self, limit: int = 100, cursor: str | None = None) -> Page[views.Payment]:
         """Return payments whose success may not settle. Raises InvalidField."""
         return await self._page("mismatched", "payment_id", payment_view, limit, cursor)
 
-    async def unacknowledged(self, limit: int = 100, cursor: str | None = None) -> Page:
+    async def unacknowledged(
+        self, limit: int = 100, cursor: str | None = None
+    ) -> Page[views.OrderSummary]:
         """Return paid orders that the order service has not booked. Raises InvalidField."""
         return await self._page("unacknowledged", "order_id", order_view, limit, cursor)
 
-    async def refund(self, refund_id: str) -> View | None:
+    async def refund(self, refund_id: str) -> views.Refund | None:
         """Return a refund."""
         rows = await self._database.fetch(SQL["refund"], refund_id)
         return refund_view(rows[0]) if rows else None
 
     async def refunds(
         self, limit: int = 100, cursor: str | None = None, status: str | None = None
-    ) -> Page:
+    ) -> Page[views.Refund]:
         """Return refunds of a status, or those that wait for a person. Raises InvalidField."""
         if status is None:
             return await self._page("refunds", "refund_id", refund_view, limit, cursor)
@@ -86,11 +93,11 @@ class Reader:
         self,
         name: str,
         key: str,
-        view: Callable[[Record], View],
+        view: Callable[[Record], View_co],
         limit: int,
         cursor: str | None,
         *filters: str,
-    ) -> Page:
+    ) -> Page[View_co]:
         if not 1 <= limit <= MAX_LIST:
             raise InvalidField("limit", f"{limit} is out of range", f"1 to {MAX_LIST}")
         at, last_id = _START if cursor is None else parse_cursor(cursor)
@@ -112,6 +119,6 @@ def parse_cursor(cursor: str) -> tuple[datetime, str]:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         at, last_id = base64.urlsafe_b64decode(padded.encode("ascii")).decode("ascii").split(" ")
-        return datetime.fromisoformat(at).astimezone(UTC), last_id
-    except (ValueError, OverflowError, binascii.Error):
+        return datetime.fromisoformat(at).astimezone(UTC), check_id(last_id, "cursor")
+    except (ValueError, OverflowError, binascii.Error, InvalidField):
         raise InvalidField("cursor", "is not one of ours", "the cursor of a page") from None

@@ -7,7 +7,8 @@ from asyncpg import Record
 from payonce.adapters.postgres.database import Database
 from payonce.adapters.postgres.queries import load
 from payonce.adapters.postgres.views import order_view, payment_view, refund_view, timeline_view
-from payonce.ports.states import Known, State, View
+from payonce.ports import views
+from payonce.ports.states import Known, State
 
 SQL = load("states")
 
@@ -37,20 +38,22 @@ class States:
         rows = await self._database.fetch(SQL["versions"], list(order_ids))
         return {row["order_id"]: row["version"] for row in rows}
 
-    async def payments(self, payment_ids: Sequence[str]) -> list[View | None]:
+    async def payments(self, payment_ids: Sequence[str]) -> list[views.Payment | None]:
         """Return payments in order; one that is asked for twice is read once."""
         rows = await self._database.fetch(SQL["payments"], list(set(payment_ids)))
-        views = {row["payment_id"]: payment_view(row) for row in rows}
-        return [views.get(payment_id) for payment_id in payment_ids]
+        found = {row["payment_id"]: payment_view(row) for row in rows}
+        return [found.get(payment_id) for payment_id in payment_ids]
 
 
 def _state_of(row: Record, *, timeline: bool) -> State:
     if not row["is_news"]:
         return State(row["version"], None)
-    view = order_view(row) | {
+    view: views.Order = {
+        **order_view(row),
         "payments": [payment_view(one) for one in row["payments"]],
         "refunds": [refund_view(one) for one in row["refunds"]],
+        "timeline": [timeline_view(one) for one in reversed(row["timeline"])] if timeline else [],
     }
-    if timeline:
-        view["timeline"] = [timeline_view(one) for one in reversed(row["timeline"])]
+    if not timeline:
+        del view["timeline"]
     return State(row["version"], view)

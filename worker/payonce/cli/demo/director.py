@@ -36,7 +36,7 @@ _EMBEDDED = (
     "no servers here: PostgreSQL comes from a wheel, the bus and the cache live in this process"
 )
 
-Orders = dict[str, dict[str, Any] | None]
+Orders = dict[str, Mapping[str, Any] | None]
 
 
 async def execute(arguments: argparse.Namespace) -> int:

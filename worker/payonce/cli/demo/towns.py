@@ -52,7 +52,7 @@ class Town(Protocol):
         """Publish a message as the shop's services do."""
         ...
 
-    async def order(self, order_id: str) -> dict[str, Any] | None:
+    async def order(self, order_id: str) -> Mapping[str, Any] | None:
         """Return an order as `payonce show` sees it."""
         ...
 
@@ -131,7 +131,7 @@ class RealTown:
         """Publish a message as the shop's services do."""
         await self._publish(routing_key, data)
 
-    async def order(self, order_id: str) -> dict[str, Any] | None:
+    async def order(self, order_id: str) -> Mapping[str, Any] | None:
         """Return an order as `payonce show` sees it."""
         return await self._reader.order(order_id)
 
@@ -186,7 +186,7 @@ class EmbeddedTown:
         """Publish a message as the shop's services do."""
         self._embedded.send(routing_key, data)
 
-    async def order(self, order_id: str) -> dict[str, Any] | None:
+    async def order(self, order_id: str) -> Mapping[str, Any] | None:
         """Return an order as `payonce show` sees it."""
         return await self._reader.order(order_id)
 

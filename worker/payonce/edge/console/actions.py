@@ -1,7 +1,7 @@
 """What operators do by forms: the same desks as the routes below /v1/ops, with words for people."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +11,7 @@ from aiohttp import web
 from payonce.domain.errors import Conflict, InvalidField, UnknownGateway, UnknownId
 from payonce.domain.ids import check_id
 from payonce.domain.money import EXPONENTS, check_amount
-from payonce.edge import ops, refunds
+from payonce.edge import refunds
 from payonce.edge.console.door import Action, Door, Form
 from payonce.edge.console.ports import Notify, Sources
 from payonce.edge.console.sessions import PATH, Session
@@ -38,7 +38,7 @@ class Actions:
         desk: refunds.Desk,
         shelf: Shelf,
         clock: Clock,
-        notify: Notify | None,
+        notify: Notify,
     ) -> None:
         self._door = door
         self._sources = sources
@@ -57,8 +57,7 @@ class Actions:
         yield self._route("/webhooks/{inbox_id}/replay", self._replay_callback, "/webhooks")
         yield self._route("/gateways/{name}/pause", self._pause, "/gateways")
         yield self._route("/gateways/{name}/resume", self._resume, "/gateways")
-        if self._notify is not None:
-            yield self._route("/unacknowledged/{id}/notify", self._tell, "/unacknowledged")
+        yield self._route("/unacknowledged/{id}/notify", self._tell, "/unacknowledged")
 
     def _route(self, path: str, action: Action, back: str) -> web.RouteDef:
         async def work(request: web.Request, session: Session, form: Form) -> str:
@@ -156,7 +155,6 @@ class Actions:
 
     async def _tell(self, request: web.Request, session: Session, _form: Form) -> str:
         order_id = _id(request)
-        assert self._notify is not None, "the route is there with it only"  # noqa: S101 - typing
         await self._note(session, "notify", order_id)
         return await self._notify(order_id, session.operator)
 
@@ -185,7 +183,7 @@ def _why(form: Form) -> str:
     return why
 
 
-def _replayed(answer: ops.View) -> str:
+def _replayed(answer: Mapping[str, Any]) -> str:
     left: list[dict[str, Any]] = answer["left"]
     told = f"{answer['replayed']} sent back to where they came from."
     if left:

@@ -25,24 +25,16 @@ Read = Callable[[int, str | None], Awaitable[Listed]]
 
 
 class Lists:
-    """Pages that list something. `can_notify`: an unacknowledged order can be told of again."""
+    """Pages that list something."""
 
-    def __init__(  # noqa: PLR0913 - what is shown, how, and to whom
-        self,
-        door: Door,
-        sources: Sources,
-        rules: Rules,
-        shelf: Shelf,
-        clock: Clock,
-        *,
-        can_notify: bool,
+    def __init__(
+        self, door: Door, sources: Sources, rules: Rules, shelf: Shelf, clock: Clock
     ) -> None:
         self._door = door
         self._sources = sources
         self._rules = rules
         self._shelf = shelf
         self._clock = clock
-        self._can_notify = can_notify
 
     def routes(self) -> Iterator[web.RouteDef]:
         """Yield the routes of the pages."""
@@ -60,8 +52,7 @@ class Lists:
         self, name: str, read: Read
     ) -> Callable[[web.Request, Session], Awaitable[web.Response]]:
         async def show(request: web.Request, session: Session) -> web.Response:
-            more = {"can_notify": self._can_notify}
-            return await self._show(request, session, name, read, more)
+            return await self._show(request, session, name, read, {})
 
         return show
 
@@ -146,7 +137,6 @@ class Lists:
             lines=lines_of(order["timeline"]),
             refunded={one["payment_id"] for one in order["refunds"] if one["status"] not in OVER},
             needs_two=self._needs_two,
-            can_notify=self._can_notify,
         )
 
     def _needs_two(self, refund: Mapping[str, Any]) -> bool:
