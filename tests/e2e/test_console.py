@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import troubles
-from tests.support.operator import operating
+from tests.support.operators import operating
 from tests.support.town import Town, Worker, open_town, payments
 from tests.support.waiting import eventually
 

@@ -39,6 +39,11 @@ async def age(database: Database, payment_id: str, seconds: int) -> None:
     )
 
 
+async def change(database: Database, statement: str) -> None:
+    """Change what is shown of orders, and so their versions."""
+    await database.fetch(f"WITH seen AS (UPDATE orders SET version = version + 1) {statement}")
+
+
 async def test_what_is_watched_is_counted_by_age(
     postgres_store: Store, dashboard: Dashboard, database: Database
 ) -> None:
@@ -51,8 +56,8 @@ async def test_what_is_watched_is_counted_by_age(
         await age(database, f"p{n}", seconds)
     await settle(postgres_store, success("p4"), success("p5", amount=1))
     await settle(postgres_store, word("p6", Outcome.UNKNOWN, ended=True))
-    await database.fetch(COPY_AS_CREATED)
-    await database.fetch("UPDATE payments SET closing = 'superseded' WHERE payment_id = 'p7'")
+    await change(database, COPY_AS_CREATED)
+    await change(database, "UPDATE payments SET closing = 'superseded' WHERE payment_id = 'p7'")
     assert [
         Flight("mock", 0, 1, 0, 0),
         Flight("mock", 1, 1, 0, 0),
@@ -91,18 +96,17 @@ async def test_refunds_that_wait_are_counted_by_status(
         await settle(postgres_store, success(f"a{n}"))
         await register(postgres_store, registration(f"b{n}", f"o{n}"))
         await settle(postgres_store, success(f"b{n}"))
-    for n, change in enumerate(
+    for n, changed in enumerate(
         (
             "status = 'HELD', rule = 'over-limit'",
             "status = 'SUBMITTED'",
             "status = 'REJECTED', rejected_by = 'ann', contradicted_at = now()",
         )
     ):
-        if "REJECTED" in change:
-            await database.fetch(
-                "UPDATE refunds SET status = 'HELD', rule = 'x' WHERE payment_id = 'b2'"
-            )
-        await database.fetch(f"UPDATE refunds SET {change} WHERE payment_id = 'b{n}'")
+        if "REJECTED" in changed:
+            held = "UPDATE refunds SET status = 'HELD', rule = 'x' WHERE payment_id = 'b2'"
+            await change(database, held)
+        await change(database, f"UPDATE refunds SET {changed} WHERE payment_id = 'b{n}'")
     assert {"HELD": 1, "contradicted": 1} == await dashboard.refunds_waiting()
 
 
