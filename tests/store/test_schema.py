@@ -22,6 +22,8 @@ PAYMENT = (
     " expires_at, expires_given) VALUES "
 )
 
+ACTIVITY = "INSERT INTO activity (minute, kind, gateway, name, count) VALUES "
+
 TABLES = [
     ("orders", order.OrderStatus, order.TRANSITIONS),
     ("payments", payment.PaymentStatus, payment.TRANSITIONS),
@@ -128,6 +130,9 @@ async def settled(database: Database, postgres_store: Store) -> Database:
     await database.fetch(
         "INSERT INTO gateway_journal (gateway, at, kind) VALUES ('mock', now(), 'paused')"
     )
+    await database.fetch(
+        "INSERT INTO operator_journal (at, by, action, subject) VALUES (now(), 'a', 'pause', 'g')"
+    )
     return database
 
 
@@ -201,6 +206,9 @@ REFUSED = {
     "gateways_paused_by_someone": "INSERT INTO gateways (gateway, paused_at) VALUES ('g', now())",
     "gateways_openings_count": "INSERT INTO gateways (gateway, openings) VALUES ('g', -1)",
     "gateway_journal_only_grows": "DELETE FROM gateway_journal",
+    "activity_kind_known": ACTIVITY + "(now(), 'else', 'g', 'n', 1)",
+    "activity_count_range": ACTIVITY + "(now(), 'late', 'g', 'n', 0)",
+    "operator_journal_only_grows": "UPDATE operator_journal SET by = 'eve'",
     "timeline_only_grows": "DELETE FROM timeline",
     "timeline_is_not_emptied": "TRUNCATE timeline",
 }
