@@ -402,6 +402,7 @@ async def test_money_of_an_unknown_currency_is_shown_and_left_to_a_person(town: 
 
 
 _ASKED_FOR = """
+WITH ordered AS (UPDATE orders SET version = version + 1 WHERE order_id = 'o-odd')
 INSERT INTO refunds
     (refund_id, payment_id, order_id, gateway, amount, currency, status, reason, rule, requested_by)
 VALUES
