@@ -37,6 +37,8 @@ from payonce.settings import load_settings
 
 SERVICE = "demo-shop"
 API_TOKEN = "demo"  # noqa: S105 - a demo's
+OPERATOR = "demo-operator"
+"""The token of the operator `demo`."""
 
 Book = Callable[[str, str, str], Awaitable[bool]]
 """Called with order, payment and event id; False: come again."""
@@ -96,6 +98,7 @@ class RealTown:
             "PAYONCE_HTTP__PORT": str(self._http_port),
             "PAYONCE_HTTP__PUBLIC_URL": f"http://127.0.0.1:{self._http_port}",
             "PAYONCE_HTTP__API_TOKEN": API_TOKEN,
+            "PAYONCE_HTTP__OPERATORS": json.dumps({"demo": OPERATOR}),
             "PAYONCE_LOG_FORMAT": "json",
         }
         self._called = CalledService(self._env) if find_example() else None
@@ -108,6 +111,7 @@ class RealTown:
             "gateway mock": f"{gateway_url}/control/books",
             "metrics": f"http://127.0.0.1:{self._http_port}/metrics",
             "worker's log": str(self._worker.log),
+            "operators": f"http://127.0.0.1:{self._http_port}/ops  (token {OPERATOR})",
         }
         if self._called is not None:
             self.addresses["order service"] = self._called.url
