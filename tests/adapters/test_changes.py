@@ -12,7 +12,7 @@ from payonce.adapters.memory.changes import MemoryChanges
 from payonce.adapters.redis import changes as redis_changes
 from payonce.adapters.redis.changes import RedisChanges
 from payonce.ports.changes import Changes
-from tests.handlers.fakes import FakeMeter
+from tests.handlers.fake_meter import FakeMeter
 from tests.support.ports import free_port
 from tests.support.servers import Servers
 from tests.support.waiting import eventually

@@ -30,21 +30,7 @@ from payonce.ports.store import (
     Wanted,
     WatchState,
 )
-
-
-@dataclass
-class Waiting:
-    """An event of the outbox."""
-
-    event: Event
-    leased_until: datetime | None = None
-    attempts: int = 0
-    retold: bool = False
-
-    @property
-    def due_at(self) -> datetime:
-        """When its turn comes."""
-        return self.leased_until or self.event.occurred_at
+from tests.store.fake_rows import Waiting, new_payment, open_order, outbox_row, state_of
 
 
 @dataclass
@@ -120,7 +106,7 @@ class FakeStore:
 
     async def watch_states(self, payment_ids: Sequence[str]) -> list[WatchState | None]:
         """See the port."""
-        return [_state_of(self.payments.get(payment_id)) for payment_id in payment_ids]
+        return [state_of(self.payments.get(payment_id)) for payment_id in payment_ids]
 
     async def record_steps(self, steps: Sequence[StepDone]) -> list[bool]:
         """See the port."""
@@ -203,7 +189,7 @@ class FakeStore:
         ]
         claimed = sorted(free, key=lambda one: (one.due_at, one.event.event_id))[:limit]
         rows = [
-            replace(_outbox_row(one), acknowledged=one.event.order_id in self.acknowledged)
+            replace(outbox_row(one), acknowledged=one.event.order_id in self.acknowledged)
             for one in claimed
         ]
         for one in claimed:
@@ -284,7 +270,7 @@ class FakeStore:
     def _register(self, wanted: Registration) -> Registered:
         message = wanted.message
         payment = self.payments.get(message.payment_id)
-        order = self.orders.setdefault(message.order_id, _open_order(message.order_id))
+        order = self.orders.setdefault(message.order_id, open_order(message.order_id))
         problem = find_conflict(payment, message) if payment else ""
         if problem:
             return Registered(RegisterOutcome.CONFLICT, payment, order, problem)
@@ -300,7 +286,7 @@ class FakeStore:
     def _insert(self, wanted: Registration) -> tuple[Payment, Order]:
         message = wanted.message
         order = self.orders[message.order_id]
-        payment = replace(_new_payment(message), closing=closing_of(order))
+        payment = replace(new_payment(message), closing=closing_of(order))
         if order.amount is None:
             order = replace(order, amount=message.amount, currency=message.currency)
         self.orders[order.order_id] = order
@@ -426,40 +412,3 @@ class FakeStore:
             )
         )
         return AcknowledgeOutcome.ACKNOWLEDGED
-
-
-def _open_order(order_id: str) -> Order:
-    return Order(order_id, OrderStatus.OPEN, None, None, None, 0)
-
-
-def _state_of(payment: Payment | None) -> WatchState | None:
-    if payment is None:
-        return None
-    return WatchState(payment.status, payment.unresolved, payment.epoch, payment.step)
-
-
-def _new_payment(message: PaymentInitiated) -> Payment:
-    return Payment(
-        payment_id=message.payment_id,
-        order_id=message.order_id,
-        gateway=message.gateway,
-        amount=message.amount,
-        currency=message.currency,
-        status=PaymentStatus.PENDING,
-        gateway_ref=message.gateway_ref,
-        expires_at=message.expires_at,
-        traceparent=message.traceparent,
-    )
-
-
-def _outbox_row(waiting: Waiting) -> OutboxRow:
-    event = waiting.event
-    return OutboxRow(
-        event_id=event.event_id,
-        type=event.type,
-        order_id=event.order_id,
-        occurred_at=event.occurred_at,
-        data=event.data,
-        traceparent=event.traceparent,
-        attempts=waiting.attempts,
-    )

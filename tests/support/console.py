@@ -102,6 +102,28 @@ def payment(payment_id: str = "p-2", **changed: Any) -> dict[str, Any]:
     }
 
 
+ORDER = {
+    "order_id": "o-1",
+    "status": "PAID",
+    "amount": 1999,
+    "currency": "CNY",
+    "settled_by": "p-1",
+    "settled_at": AT,
+    "acknowledged": False,
+    "payments": [payment("p-1", status="SUCCEEDED"), payment(status="SUCCEEDED", duplicate=True)],
+    "refunds": [refund(rejected_by="bob", rejected_why=HOSTILE)],
+    "timeline": [
+        {
+            "at": AT,
+            "kind": "payment.failed",
+            "payment_id": "p-1",
+            "detail": {"reason": HOSTILE, "source": "poll", "polls": [[0, 1769846400000, HOSTILE]]},
+        },
+        {"at": AT, "kind": "thing.unheard_of", "payment_id": None, "detail": {"x": HOSTILE}},
+    ],
+}
+
+
 @dataclass
 class Books:
     """What the pages read, and what was done; `away`: the database is."""
