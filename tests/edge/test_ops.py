@@ -31,6 +31,7 @@ class Lists:
         self.away = False
         self.asked: list[tuple[int, str | None]] = []
         self.replayed: list[list[str] | None] = []
+        self.noted: list[tuple[str, str, str]] = []
 
     async def page(self, limit: int, cursor: str | None) -> Page[dict[str, Any]]:
         """Return one entry, and that there is more unless a cursor was given."""
@@ -40,6 +41,10 @@ class Lists:
             raise InvalidField("cursor", "is not one of ours", "the cursor of a page")
         self.asked.append((limit, cursor))
         return Page([{"payment_id": "p1"}], None if cursor else "next")
+
+    async def note(self, by: str, action: str, subject: str) -> None:
+        """Keep what the journal is told."""
+        self.noted.append((by, action, subject))
 
     async def send_back(self, ids: list[str] | None) -> views.MessagesReplayed:
         """Note what was to be replayed."""
@@ -129,6 +134,10 @@ async def test_messages_are_replayed(client: Client, lists: Lists) -> None:
     assert {"replayed": 1, "left": [], "absent": 0} == await answer.json()
     await client.post(path, json={"all": True}, headers=ANN)
     assert [["m1", "m2"], None] == lists.replayed
+    assert [
+        ("ann", "replay", "parked: m1, m2"),
+        ("ann", "replay", "parked: all"),
+    ] == lists.noted
 
 
 @pytest.mark.parametrize(
@@ -224,7 +233,7 @@ async def serve(
         return b"key"
 
     desk = GatewayDesk(board, {"mock": 0.0}, FakeClock())
-    ops = Ops(Auth(settings, token_key), {"unresolved": lists.page}, lists, desk)
+    ops = Ops(Auth(settings, token_key), {"unresolved": lists.page}, lists, desk, lists.note)
     edge = Edge(settings, {}, NullMeter().registry, ops.routes())
     async with TestClient(TestServer(edge.app)) as client:
         yield client

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from payonce.adapters.postgres.inbox import InboxDesk
 from payonce.adapters.postgres.installation import Installation
+from payonce.adapters.postgres.journal import OperatorJournal
 from payonce.adapters.postgres.retelling import Retelling
 from payonce.bootstrap.applications import apply_of, payment_routes
 from payonce.bootstrap.checkout import checkout_routes
@@ -18,7 +19,7 @@ from payonce.edge.auth import Auth
 from payonce.edge.console.ports import Notify
 from payonce.edge.documents import document_routes
 from payonce.edge.notify import notify_routes
-from payonce.edge.ops import Ops, Pager
+from payonce.edge.ops import Note, Ops, Pager
 from payonce.edge.pages.rendering import Pages
 from payonce.edge.push import Push
 from payonce.edge.refunds import refund_routes
@@ -32,10 +33,11 @@ def routes_of(world: World) -> Iterable[web.RouteDef]:
     desk, apply, pages = InboxDesk(world.database), apply_of(world, auth), Pages()
     yield from pages.routes()
     yield from checkout_routes(world, auth, apply, pages)
-    yield from Webhooks(world.reception, desk, auth, world.clock).routes()
+    note = _noting(world)
+    yield from Webhooks(world.reception, desk, auth, world.clock, note).routes()
     yield from payment_routes(world, auth, apply)
     yield from Push(auth, world.listeners, world.meter).routes()
-    yield from _ops(world, auth).routes()
+    yield from _ops(world, auth, note).routes()
     notices = NotifyDesk(Retelling(world.database), world.clock)
     yield from notify_routes(auth, notices)
     yield from document_routes()
@@ -53,7 +55,17 @@ def _telling_again(desk: NotifyDesk) -> Notify:
     return tell
 
 
-def _ops(world: World, auth: Auth) -> Ops:
+def _noting(world: World) -> Note:
+    """Return what writes into the operators' journal."""
+    journal = OperatorJournal(world.database)
+
+    async def note(by: str, action: str, subject: str) -> None:
+        await journal.note(world.clock.now(), by, action, subject)
+
+    return note
+
+
+def _ops(world: World, auth: Auth, note: Note) -> Ops:
     """Return the operators' lists, parked messages and gateways."""
     reader = world.reader()
     pagers: dict[str, Pager] = {
@@ -62,4 +74,5 @@ def _ops(world: World, auth: Auth) -> Ops:
         "unacknowledged": reader.unacknowledged,
     }
     parked = ParkedQueue(world.settings.servers.amqp_url)
-    return Ops(auth, pagers, parked, desk_of(world.settings, world.database, world.clock))
+    desk = desk_of(world.settings, world.database, world.clock)
+    return Ops(auth, pagers, parked, desk, note)

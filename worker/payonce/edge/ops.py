@@ -15,6 +15,8 @@ from payonce.ports.requests import Pause, Replay, Resume
 
 MOST_LISTED = 1_000
 LISTED = 100
+MOST_NOTED = 255
+"""Of the ids of replayed messages so much is noted."""
 
 
 class Listed(Protocol):
@@ -32,6 +34,9 @@ class Listed(Protocol):
 
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
+
+Note = Callable[[str, str, str], Awaitable[None]]
+"""Notes in the journal that an operator asks for something: name, action, subject."""
 
 Pager = Callable[[int, str | None], Awaitable[Listed]]
 """Returns a page of so many entries from a cursor on. Raises InvalidField, Unavailable."""
@@ -69,12 +74,18 @@ class Ops:
     """The operators' routes for lists, parked messages and gateways."""
 
     def __init__(
-        self, auth: Auth, pagers: Mapping[str, Pager], parked: ParkedMessages, desk: Desk
+        self,
+        auth: Auth,
+        pagers: Mapping[str, Pager],
+        parked: ParkedMessages,
+        desk: Desk,
+        note: Note,
     ) -> None:
         self._auth = auth
         self._pagers = pagers
         self._parked = parked
         self._desk = desk
+        self._note = note
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes below /v1/ops that are served here."""
@@ -101,11 +112,13 @@ class Ops:
         return _page(await self._parked.page(*_limits(request)))
 
     async def _replay(self, request: web.Request) -> web.Response:
-        self._auth.require_operator(request)
+        by = self._auth.require_operator(request)
         body = await _body(request, Replay)
         if bool(body.message_ids) == body.all:
             problem = "names messages and all" if body.all else "names no message"
             raise InvalidField("message_ids", problem, "a list of ids, or all: true")
+        named = ", ".join(body.message_ids or ())[:MOST_NOTED]
+        await self._note(by, "replay", f"parked: {named or 'all'}")
         return web.json_response(await self._parked.send_back(body.message_ids or None))
 
     async def _list_gateways(self, request: web.Request) -> web.Response:

@@ -11,6 +11,7 @@ from aiohttp import web
 from payonce.adapters.postgres.reader import Page
 from payonce.domain.errors import BadCallback, InvalidField
 from payonce.edge.auth import Auth
+from payonce.edge.ops import Note
 from payonce.edge.problems import Refused
 from payonce.edge.server import MAX_BODY_BYTES
 from payonce.ports import views
@@ -47,11 +48,14 @@ class Desk(Protocol):
 class Webhooks:
     """The routes of callbacks. Everything a gateway sends is judged by its adapter, not here."""
 
-    def __init__(self, receiver: Receiver, desk: Desk, auth: Auth, clock: Clock) -> None:
+    def __init__(
+        self, receiver: Receiver, desk: Desk, auth: Auth, clock: Clock, note: Note
+    ) -> None:
         self._receiver = receiver
         self._desk = desk
         self._auth = auth
         self._clock = clock
+        self._note = note
 
     def routes(self) -> Iterable[web.RouteDef]:
         """Return the routes."""
@@ -81,8 +85,9 @@ class Webhooks:
         return web.json_response({"items": page.items, "cursor": page.cursor})
 
     async def _replay(self, request: web.Request) -> web.Response:
-        self._auth.require_operator(request)
+        by = self._auth.require_operator(request)
         inbox_id = _whole(request.match_info["inbox_id"], "inbox_id")
+        await self._note(by, "replay callback", str(inbox_id))
         if not await self._desk.replay([inbox_id], self._clock.now()):
             raise Refused(HTTPStatus.NOT_FOUND, "not-found", f"no callback {inbox_id} is kept")
         answer: views.CallbacksReplayed = {"replayed": 1}
