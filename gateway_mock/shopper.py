@@ -22,6 +22,9 @@ class Script:
     without any effect; "ok". `refunds_forgotten_after_s`: so much later the gateway knows nothing
     of a refund: the same id again sends the money again. `closes`: "truly", or "lies": it says
     closed, and is not.
+
+    `voucher_after_s`: from then on the shopper holds a voucher, which no close takes back.
+    `pays_on_close`: the shopper is quicker than the close that comes.
     """
 
     pays_after_s: float | None = None
@@ -45,6 +48,8 @@ class Script:
     latency_ms: float = 0.0
     callbacks: str = "once"
     callback_delay_s: float = 0.0
+    voucher_after_s: float | None = None
+    pays_on_close: bool = False
 
 
 _Kinds = dict[str, tuple[type, ...]]
@@ -72,6 +77,8 @@ _SCRIPT_KINDS: _Kinds = {
     "latency_ms": _NUMBER,
     "callbacks": (str,),
     "callback_delay_s": _NUMBER,
+    "voucher_after_s": (*_NUMBER, NoneType),
+    "pays_on_close": (bool,),
 }
 FAULTS = frozenset({"ok", "500", "timeout", "nonsense", "429", "503"})
 REFUND_FAULTS = frozenset({"ok", "cut", "500", "timeout", "refused", "unheard", "429", "503"})

@@ -10,6 +10,7 @@ from payonce.ports.gateway import Gateway
 from payonce.ports.meter import GatewayMeter
 from payonce.settings import GatewaySettings
 from payonce.settings.kinds.http import HttpCredentials
+from payonce.settings.kinds.stripe import StripeCredentials
 
 
 def build_gateways(
@@ -27,5 +28,10 @@ def build_gateway(
     match credentials:
         case HttpCredentials():
             return HttpGateway(settings, credentials, session, meter)
+        case StripeCredentials():
+            # Its SDK takes a third of a second to import, which is for those who use it.
+            from payonce.gateways.stripe import StripeGateway
+
+            return StripeGateway(settings, credentials, session, meter)
         case _:
             assert_never(credentials)
