@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway_mock.paypal import PaypalMock
+from gateway_mock.paypal_keys import keys_in
 from gateway_mock.server import Mock
 from gateway_mock.shopper import Profile
 from gateway_mock.stripe import StripeMock
@@ -26,11 +28,19 @@ def _http(options: Options) -> Mock:
     return Mock(options.secret, make_profile=options.make_profile)
 
 
+def _paypal(options: Options) -> Mock:
+    keys = None if options.keys is None else keys_in(options.keys)
+    mock = PaypalMock(keys=keys, make_profile=options.make_profile)
+    mock.webhook_url = options.webhook_url
+    return mock
+
+
 def _stripe(options: Options) -> Mock:
     return StripeMock(make_profile=options.make_profile, webhook_url=options.webhook_url)
 
 
 KINDS: Mapping[str, Callable[[Options], Mock]] = {
     "http": _http,
+    "paypal": _paypal,
     "stripe": _stripe,
 }

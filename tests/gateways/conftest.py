@@ -6,12 +6,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from gateway_mock.app import serving
+from gateway_mock.paypal import PaypalMock
 from gateway_mock.server import Mock
 from gateway_mock.stripe import StripeMock
 from payonce.settings.kinds.http import HttpCredentials
 from payonce.settings.secret import Secret
+from tests.gateways.paypal_rigs import open_paypal
 from tests.gateways.rigs import NotingMeter, open_gateway
-from tests.gateways.stage import HttpStage, Stage, StripeStage
+from tests.gateways.stage import HttpStage, PaypalStage, Stage, StripeStage
+from tests.support.paypal import KEYS
+from tests.support.paypal_schema import check
 from tests.support.stripe import credentials_of
 
 TIMEOUT_S = 2.0
@@ -39,8 +43,17 @@ async def _stripe() -> AsyncIterator[Stage]:
         yield StripeStage(gateway, meter, mock)
 
 
+@asynccontextmanager
+async def _paypal() -> AsyncIterator[Stage]:
+    mock, meter = PaypalMock(keys=KEYS, check=check), NotingMeter()
+    async with serving(mock) as url, open_paypal(url, mock, meter) as rig:
+        yield PaypalStage(rig.gateway, meter, mock)
+    assert [] == mock.problems
+
+
 STAGES: Mapping[str, Callable[[], AbstractAsyncContextManager[Stage]]] = {
     "http": _http,
+    "paypal": _paypal,
     "stripe": _stripe,
 }
 

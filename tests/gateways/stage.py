@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from gateway_mock.paypal import PaypalMock
 from gateway_mock.server import Mock
 from payonce.ports.gateway import Gateway
 from tests.gateways.remembering import Remembering
@@ -17,7 +18,9 @@ class Nature:
     gateway. `can_forbid_closing`: it can be one that closes nothing. `tells_paid_first`: a close of
     what is paid is answered so. `tells_parts`: it says how much somebody else sent back, not only
     that it was something. `fails_for_good`: a declined shopper may not try again. `finds_nothing`:
-    how a question is answered about what is not there.
+    how a question is answered about what is not there. `needs_capture`: who pays only agrees; the
+    money moves when it is captured, or never. `calls`: what is asked of it for create, query, query
+    of another, close and query_refund, where that is not one call each.
     """
 
     has_link: bool = True
@@ -27,6 +30,8 @@ class Nature:
     tells_parts: bool = True
     fails_for_good: bool = True
     finds_nothing: str = "4xx"
+    needs_capture: bool = False
+    calls: tuple[tuple[str, str], ...] = ()
 
 
 class Stage(Protocol):
@@ -123,3 +128,23 @@ class StripeStage(HttpStage):
         """Give the shoppers vouchers, which no close takes back."""
         for payment_id in self._mock.books.charges:
             self._rewrite(payment_id, voucher_after_s=0.0)
+
+
+class PaypalStage(HttpStage):
+    """The `paypal` adapter before its strict mock, and what decides on its captures."""
+
+    nature = Nature(
+        can_forbid_closing=False,
+        needs_capture=True,
+        # A token first; without PayPal's id nothing is asked, and a close is ours alone.
+        calls=(("token", "2xx"), ("create", "2xx"), ("query", "2xx"), ("query_refund", "2xx")),
+    )
+
+    def __init__(self, gateway: Gateway, meter: NotingMeter, mock: PaypalMock) -> None:
+        super().__init__(gateway, meter, mock)
+        self._paypal = mock
+
+    def refund_outside(self, payment_id: str, amount: int) -> None:
+        """Send captured money back past payonce."""
+        self._paypal.take(payment_id)
+        super().refund_outside(payment_id, amount)
