@@ -47,17 +47,23 @@ def new_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65_537, key_size=2048)
 
 
-def make_authority(now: datetime, name: str = "Mock Root") -> Authority:
-    """Return a root certificate that is valid for ten years around `now`."""
+def make_authority(
+    now: datetime, name: str = "Mock Root", issuer: Authority | None = None
+) -> Authority:
+    """Return a certificate that signs others for ten years; a root, where nobody issued it."""
     key = new_key()
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    by = issuer.cert.subject if issuer else subject
     builder = _dated(now - timedelta(days=365), now + timedelta(days=3650))
-    builder = builder.subject_name(subject).issuer_name(subject).public_key(key.public_key())
+    builder = builder.subject_name(subject).issuer_name(by).public_key(key.public_key())
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     builder = builder.add_extension(identifier, critical=False)
-    return Authority(key, builder.sign(key, hashes.SHA256()))
+    signer = issuer.key if issuer else key
+    of = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+    builder = builder.add_extension(of, critical=False)
+    return Authority(key, builder.sign(signer, hashes.SHA256()))
 
 
 def make_cert(

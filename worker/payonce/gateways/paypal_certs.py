@@ -1,8 +1,10 @@
 """Certificates of PayPal's webhooks: fetched from allowed hosts, led back to trusted roots."""
 
+import contextlib
 import ipaddress
 import re
 import ssl
+import warnings
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -70,7 +72,7 @@ class Certificates:
         except ValueError:
             raise _bad("paypal-cert-url is no URL") from None
         plain = not (url.user or url.password or url.query_string or url.fragment)
-        if not plain or not _PATH.fullmatch(url.raw_path) or ".." in url.raw_path:
+        if not plain or not _PATH.fullmatch(url.raw_path) or ".." in address:
             raise _bad("paypal-cert-url is not shaped as it must be")
         host = url.host or ""
         if url.scheme == "https" and port == 443 and any(_fits(host, one) for one in self._hosts):
@@ -133,8 +135,13 @@ def _name_of(leaf: x509.Certificate) -> str:
 
 
 def _system_roots() -> list[x509.Certificate]:
-    raw = ssl.create_default_context().get_ca_certs(binary_form=True)
-    return [x509.load_der_x509_certificate(one) for one in raw]
+    """Return the system's roots; one that is not made by the rules (RFC 5280) is left out."""
+    found = []
+    for raw in ssl.create_default_context().get_ca_certs(binary_form=True):
+        with warnings.catch_warnings(), contextlib.suppress(ValueError, Warning):
+            warnings.simplefilter("error")
+            found.append(x509.load_der_x509_certificate(raw))
+    return found
 
 
 def _fits(host: str, allowed: str) -> bool:

@@ -15,6 +15,8 @@ from payonce.settings.secret import Secret
 from payonce.settings.table import Table
 
 _WORD = re.compile(r"[!-~]{1,200}")
+# PayPal's have 80: a short one would be struck out of all that PayPal says.
+_SECRET = re.compile(r"[!-~]{16,200}")
 _WEBHOOK_ID = re.compile(r"[A-Za-z0-9]{1,50}")
 _HOST = re.compile(r"(\*\.)?([a-z0-9-]{1,63}\.)+[a-z]{2,63}")
 _HOSTS = "such as *.paypal.com or api-m.paypal.com; for a mock, http://127.0.0.1:9090"
@@ -56,8 +58,8 @@ def _client_id(key: str, value: object) -> str:
 
 
 def _client_secrets(key: str, value: object) -> tuple[Secret, ...]:
-    allowed = "1 to 200 letters without spaces, or a list of such while rotating"
-    found = _matching(value, _WORD)
+    allowed = "16 to 200 letters without spaces, or a list of such while rotating"
+    found = _matching(value, _SECRET)
     if not found:
         raise BadSettings(key, "is no client secret", allowed)
     return tuple(Secret(one) for one in found)
