@@ -1,5 +1,6 @@
 """What a worker is told of a mock of PayPal."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -26,3 +27,16 @@ def credentials_of(mock: PaypalMock, url: str, **changed: Any) -> PaypalCredenti
         **changed,
     }
     return PaypalCredentials(**values)
+
+
+def variables_of(mock: PaypalMock, url: str) -> dict[str, str]:
+    """Return what a worker's variables say of the gateway's table."""
+    return {
+        "KIND": "paypal",
+        "BASE_URL": url,
+        "CLIENT_ID": mock.account.client_id,
+        "CLIENT_SECRET": mock.account.client_secret,
+        "WEBHOOK_ID": mock.account.webhook_id,
+        "CERT_HOSTS": json.dumps([url]),
+        "CERT_ROOTS": mock.keys.root_pem,
+    }
