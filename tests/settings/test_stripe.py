@@ -36,7 +36,7 @@ def test_two_secrets_are_enough(tmp_path: Path) -> None:
     settings = load(tmp_path)
     credentials = settings.credentials
     assert isinstance(credentials, StripeCredentials)
-    assert ("https://api.stripe.com", 100, True, True, timedelta(hours=24)) == (
+    assert ("https://api.stripe.com", 25, True, True, timedelta(hours=24)) == (
         settings.base_url,
         settings.rate_per_s,
         settings.can_refund,
