@@ -23,6 +23,7 @@ def main() -> int:
     arguments = _parser().parse_args()
     try:
         make_profile = _profile_maker(arguments)
+        make_profile()
     except (OSError, ValueError) as error:
         print(f"gateway_mock: --profile: {error}", file=sys.stderr)
         return 2

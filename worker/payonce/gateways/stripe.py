@@ -68,6 +68,7 @@ from payonce.settings import GatewaySettings
 from payonce.settings.kinds.stripe import StripeCredentials
 
 IDEMPOTENCY_ERROR = "idempotency_error"
+ENDED = frozenset({CloseAnswer.CLOSED, CloseAnswer.ALREADY_PAID})
 BUSY_CODES = frozenset({"rate_limit", "lock_timeout", "idempotency_key_in_use"})
 
 
@@ -121,6 +122,8 @@ class StripeGateway:
             if isinstance(found, GatewayReport):
                 is_absent = found.outcome is Outcome.NOT_FOUND
                 return CloseAnswer.NOT_FOUND if is_absent else CloseAnswer.UNKNOWN
+            if _close_answer(found, charge.payment_id) in ENDED:
+                return _close_answer(found, charge.payment_id)
             ref = found.id
         if not is_ref(ref):
             return CloseAnswer.UNKNOWN

@@ -47,7 +47,7 @@ SCALE = Scale({"ISK": 2, "UGX": 2, "MGA": 0})
 zeros, MGA without any. HUF and TWD are special for payouts alone (docs.stripe.com/currencies).
 """
 
-EVENTS = "docs/gateways.md, events of Stripe"
+EVENTS = "docs/gateways.md, Stripe"
 
 _LONGEST_LINK = 4_096
 _LONGEST_QR = 2_900
