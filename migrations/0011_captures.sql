@@ -1,7 +1,7 @@
 -- Which payments may be captured, at gateways whose money moves only when we say so.
 
 CREATE TABLE captures (
-    payment_id text COLLATE "C" PRIMARY KEY REFERENCES payments,
+    payment_id text COLLATE "C" PRIMARY KEY,
     order_id text COLLATE "C" NOT NULL,
     state text NOT NULL,
     -- Grows after a definite refusal alone: the gateway's key of idempotency follows from it.

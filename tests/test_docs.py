@@ -26,6 +26,11 @@ CONFIGURATIONS = {
 base_url = "http://gateway.example"
 secret = "whsec_cGF5b25jZS1kb2N1bWVudHMtdGVzdHM="
 """,
+    "paypal": """
+client_id = "AXyClient"
+client_secret = "a-secret-of-a-client"
+webhook_id = "8PT597110X687430L"
+""",
     "stripe": """
 secret_key = "sk_test_0123456789abcdef"
 webhook_secret = "whsec_AbCdEfGhIjKlMnOpQrStUvWx01234567"
