@@ -18,6 +18,7 @@ from aiohttp import web
 from gateway_mock.books import Charge, Refund, Refused
 from gateway_mock.callbacks import Letter
 from gateway_mock.paypal_keys import Account, Keys, make_keys, sign
+from gateway_mock.paypal_page import page_routes
 from gateway_mock.paypal_rules import (
     KeyBook,
     Problem,
@@ -25,6 +26,7 @@ from gateway_mock.paypal_rules import (
     fault_after,
     fault_before,
     minor,
+    refund_fault,
 )
 from gateway_mock.paypal_views import (
     Taken,
@@ -44,6 +46,8 @@ CERT_PATH = "/v1/notifications/certs/CERT-mock-1"
 _REQUEST_ID = re.compile(r"[!-~]{1,108}")
 _LETTERS = str.maketrans("", "", "_ch")
 
+Acted = tuple[int, str, dict[str, Any]]
+"""What a call is answered: status, schema, document."""
 Check = Callable[[str, Any], None]
 """Raises ValueError where a document does not fit the schema of its name."""
 
@@ -69,6 +73,7 @@ class PaypalMock(Mock):
         self._check = check
         self._base_url = ""
         self._orders: dict[str, Charge] = {}
+        self.return_urls: dict[str, str] = {}
         self._taken: dict[str, Taken] = {}
         self._captures: dict[str, Charge] = {}
         self._keys = KeyBook()
@@ -91,6 +96,7 @@ class PaypalMock(Mock):
             web.post("/v2/checkout/orders/{id}/capture", self._capture_order),
             web.post("/v2/payments/captures/{id}/refund", self._refund_capture),
             web.get(CERT_PATH, self._certificate),
+            *page_routes(self),
         ]
 
     def charge_letter(self, charge: Charge, now: float) -> Letter | None:
@@ -138,7 +144,7 @@ class PaypalMock(Mock):
         return web.Response(body=self.keys.cert_pem, content_type="application/x-pem-file")
 
     async def _token(self, request: web.Request) -> web.Response:
-        self._note_base(request)
+        self._base_url = f"{request.scheme}://{request.host}"
         pair = f"{self.account.client_id}:{self.account.client_secret}".encode()
         wanted = f"Basic {base64.b64encode(pair).decode()}"
         given = request.headers.get("Authorization", "")
@@ -149,8 +155,8 @@ class PaypalMock(Mock):
             return web.json_response({"error": "unsupported_grant_type"}, status=400)
         token = f"A21AA{token_hex(40)}"
         self.tokens[token] = self.clock() + TOKEN_FOR_S
-        answer = {"access_token": token, "token_type": "Bearer", "expires_in": int(TOKEN_FOR_S)}
-        return web.json_response(answer)
+        lasts_s = int(TOKEN_FOR_S)
+        return web.json_response({"access_token": token, "expires_in": lasts_s})
 
     async def _create_order(self, request: web.Request) -> web.StreamResponse:
         return await self._answered(request, "create", "order_request", self._created)
@@ -180,7 +186,7 @@ class PaypalMock(Mock):
         request: web.Request,
         call: str,
         schema: str,
-        act: Callable[[web.Request, dict[str, Any]], tuple[int, str, dict[str, Any]]],
+        act: Callable[[web.Request, dict[str, Any]], Acted],
     ) -> web.StreamResponse:
         """Answer a call that acts: once a key, as often as it is repeated."""
         try:
@@ -203,16 +209,13 @@ class PaypalMock(Mock):
             return answer
         return self._json(status, shape, body)
 
-    def _created(
-        self, request: web.Request, data: dict[str, Any]
-    ) -> tuple[int, str, dict[str, Any]]:
+    def _created(self, request: web.Request, data: dict[str, Any]) -> Acted:
         del request  # the body says it all
         [unit] = data["purchase_units"]
-        amount = minor(unit["amount"])
         opened = {
             "payment_id": unit["custom_id"],
             "order_id": unit.get("reference_id", "default"),
-            "amount": amount,
+            "amount": minor(unit["amount"]),
             "currency": unit["amount"]["currency_code"],
             "notify_url": self.webhook_url,
         }
@@ -222,6 +225,8 @@ class PaypalMock(Mock):
             raise Problem(422, "DUPLICATE_INVOICE_ID") from None
         if is_new:
             self.adopt(charge)
+            context = data["payment_source"]["paypal"]["experience_context"]
+            self.return_urls[charge.payment_id] = context["return_url"]
         return 201, "order", self._order(charge)
 
     def adopt(self, charge: Charge) -> None:
@@ -230,15 +235,16 @@ class PaypalMock(Mock):
         charge.gateway_ref = f"5O{charge.gateway_ref.translate(_LETTERS).upper()}X"
         self._orders[charge.gateway_ref] = charge
 
-    def _captured(
-        self, request: web.Request, data: dict[str, Any]
-    ) -> tuple[int, str, dict[str, Any]]:
+    def order(self, ref: str) -> Charge | None:
+        """Return the charge of an order."""
+        return self._orders.get(ref)
+
+    def _captured(self, request: web.Request, data: dict[str, Any]) -> Acted:
         del data  # nothing can be chosen
         charge, now = self._find(request), self.clock()
-        status = self._status(charge, now)
         if charge.payment_id in self._taken or charge.failed:
             raise Problem(422, "ORDER_ALREADY_CAPTURED")
-        if status != "APPROVED":
+        if self._status(charge, now) != "APPROVED":
             raise Problem(422, "ORDER_NOT_APPROVED")
         self._take(charge, now)
         return 201, "order", self._order(charge)
@@ -264,9 +270,7 @@ class PaypalMock(Mock):
         if turns:
             self.plan_callback(charge, script.captures_turn_after_s)
 
-    def _refunded(
-        self, request: web.Request, data: dict[str, Any]
-    ) -> tuple[int, str, dict[str, Any]]:
+    def _refunded(self, request: web.Request, data: dict[str, Any]) -> Acted:
         charge = self._captures.get(request.match_info["id"])
         if charge is None:
             raise Problem(404, "INVALID_RESOURCE_ID")
@@ -345,10 +349,7 @@ class PaypalMock(Mock):
             charge = self._captures.get(request.match_info["id"])
             if charge is None:
                 return "ok"
-            turn, planned = charge.refund_calls, charge.script.refund_faults
-            charge.refund_calls += 1
-            fault = planned[turn] if turn < len(planned) else "ok"
-            return f"{fault}-after" if fault in {"cut", "500", "timeout"} else fault
+            return refund_fault(charge)
         charge = self._find(request)
         turn, planned = self.capture_calls.get(charge.payment_id, 0), charge.script.capture_faults
         self.capture_calls[charge.payment_id] = turn + 1
@@ -356,7 +357,7 @@ class PaypalMock(Mock):
 
     def _authorize(self, request: web.Request, *, needs_key: bool = False) -> str:
         """Return the key of idempotency of a call that may be made."""
-        self._note_base(request)
+        self._base_url = f"{request.scheme}://{request.host}"
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if self.tokens.get(token, 0.0) < self.clock():
             raise Problem(401, "INVALID_ACCOUNT_STATUS")
@@ -394,9 +395,6 @@ class PaypalMock(Mock):
 
     def _problem(self, problem: Problem) -> web.Response:
         return self._json(problem.status, f"error_{problem.status}", problem.body)
-
-    def _note_base(self, request: web.Request) -> None:
-        self._base_url = f"{request.scheme}://{request.host}"
 
 
 _SHAPES = {"create": "order", "capture": "order", "refund": "refund"}

@@ -5,6 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway_mock.books import Charge
 from gateway_mock.paypal_views import error_json, minor_of
 from gateway_mock.server import HANG_S, RETRY_AFTER_S
 
@@ -68,6 +69,14 @@ def minor(money: dict[str, str]) -> int:
         return minor_of(money)
     except (ValueError, ArithmeticError):
         raise Problem(422, "DECIMAL_PRECISION") from None
+
+
+def refund_fault(charge: Charge) -> str:
+    """Return what befalls the next call that refunds a charge, and count it."""
+    turn, planned = charge.refund_calls, charge.script.refund_faults
+    charge.refund_calls += 1
+    fault = planned[turn] if turn < len(planned) else "ok"
+    return f"{fault}-after" if fault in {"cut", "500", "timeout"} else fault
 
 
 async def fault_before(request: web.Request, fault: str) -> web.StreamResponse | None:

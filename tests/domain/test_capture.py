@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from payonce.domain.capture import (
+    AGAIN_WITHIN,
     CLAIM_HELD_FOR,
     OUTSTANDING_FOR,
     Capture,
@@ -23,6 +24,7 @@ from payonce.domain.decide import Facts
 from payonce.domain.order import Order, OrderStatus
 from payonce.domain.payment import MismatchReason, Payment, PaymentStatus
 from payonce.domain.report import GatewayReport, Outcome
+from payonce.domain.watch import SECOND_LOOK_AFTER
 
 NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 ORDER = Order("o1", OrderStatus.OPEN, 100, "USD", None, 0)
@@ -91,14 +93,27 @@ def test_forbidden_is_a_last_word() -> None:
     assert Forbidden(FORBIDDEN, is_new=False) == decide_close(case(FORBIDDEN), later)
 
 
-def test_declined_payment_may_be_approved_again_while_it_lasts() -> None:
-    """The next attempt, under another key; once it has expired, it is over."""
+def test_declined_payment_may_be_approved_again_for_a_while() -> None:
+    """The next attempt, under another key; an approval of long ago takes no money."""
     failed = case(FREE, status=PaymentStatus.FAILED)
     again = decide_capture(failed, APPROVED, NOW)
     assert Claimed(replace(CLAIM, attempt=2), is_first=True) == again
-    over = decide_capture(failed, APPROVED, PAYMENT.expires_at)
-    assert isinstance(over, Forbidden)
-    assert "already-failed" == over.capture.why
+    soon_over = case(FREE, status=PaymentStatus.FAILED, expires_at=NOW)
+    for facts, at in ((failed, NOW + AGAIN_WITHIN), (soon_over, NOW)):
+        over = decide_capture(facts, APPROVED, at)
+        assert isinstance(over, Forbidden)
+        assert "already-failed" == over.capture.why
+
+
+def test_the_look_at_a_failed_payment_comes_too_late_to_take_money() -> None:
+    """Who was told that it failed is not charged ten minutes later."""
+    assert AGAIN_WITHIN < SECOND_LOOK_AFTER
+
+
+def test_what_failed_before_it_was_ever_captured_is_over() -> None:
+    """Its gateway did not take the order."""
+    refused = decide_capture(case(status=PaymentStatus.FAILED), APPROVED, NOW)
+    assert isinstance(refused, Forbidden)
 
 
 def test_of_two_approved_payments_the_second_waits_for_the_first() -> None:

@@ -253,6 +253,23 @@ async def test_an_answer_that_breaks_the_schema_is_noticed(client: Client) -> No
     assert 1 == len(client.mock.problems)
 
 
+async def test_the_shopper_agrees_on_a_page_and_goes_back_to_the_shop(client: Client) -> None:
+    """The link leads there; another order's page there is none."""
+    _, order = await client.create()
+    [link] = [one["href"] for one in order["links"] if one["rel"] == "payer-action"]
+    async with client.session.get(link) as page:
+        text = await page.text()
+    assert "19.99 USD" in text
+    assert "Agree and pay" in text
+    async with client.session.post(link, allow_redirects=False) as answer:
+        assert (303, "https://shop.example/back") == (answer.status, answer.headers["Location"])
+    assert "approved" == client.mock.books.charges["p-1"].status(client.mock.clock())
+    async with client.session.get(link) as page:
+        assert "Agree and pay" not in await page.text()
+    async with client.session.get(f"{client.url}/checkoutnow?token=5OTHER") as page:
+        assert 404 == page.status
+
+
 def test_keys_are_written_once_and_read_again(tmp_path: Path) -> None:
     """The worker's configuration names the root."""
     first, second = keys_in(tmp_path), keys_in(tmp_path)

@@ -360,6 +360,20 @@ async def test_a_refund_that_fails_later_is_failed(shop: Shop) -> None:
     assert 0 == (await shop.gateway.query(charge)).refunded
 
 
+async def test_a_refund_that_is_under_way_is_no_refusal() -> None:
+    """The same call is being worked on: asked again, not taken for a no."""
+
+    async def serve(request: Any, writer: asyncio.StreamWriter) -> None:
+        if request.line.startswith("GET"):
+            writer.write(answer(completed(capture_of("COMPLETED"))))
+        else:
+            writer.write(TOKEN if "oauth2" in request.line else answer({}, 409))
+
+    async with asking(serve, credentials=CREDENTIALS) as (gateway, _):
+        report = await gateway.refund(refund_of(ChargeRef("p-1", "5O1")))
+    assert (RefundOutcome.UNKNOWN, "http-409") == (report.outcome, report.reason)
+
+
 async def test_a_refund_that_may_not_leave_is_not_sent(shop: Shop) -> None:
     """Asked directly before the call that sends money, not before the look at the order."""
     charge = await captured(shop)

@@ -16,7 +16,7 @@ from gateway_mock.paypal import PaypalMock
 from gateway_mock.paypal_keys import Keys, make_authority, make_cert, new_key, pem_of, sign
 from payonce.domain.errors import BadCallback, InvalidField, Unavailable
 from payonce.domain.report import Outcome
-from payonce.gateways import paypal_certs
+from payonce.gateways import paypal_certs, rsa
 from payonce.gateways.client import Answer, NoAnswer
 from payonce.gateways.paypal_certs import Certificates
 from payonce.gateways.paypal_events import word_of
@@ -162,14 +162,24 @@ async def test_another_s_signature_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("age_s", "code"), [(301, "stale"), (-301, "early")])
-async def test_what_is_not_of_now_is_refused_before_a_certificate_is_fetched(
-    age_s: int, code: str
-) -> None:
-    """A stranger's old recording has us call nobody."""
-    place = place_of(CERT)
-    assert code == (await refused(headers(at=AT - age_s), place=place)).code
-    assert [] == place.fetched
-    assert "WH-1" == await check(headers(at=AT - age_s + 1 if age_s > 0 else AT + 300))
+async def test_what_is_not_of_now_is_refused(age_s: int, code: str) -> None:
+    """By the clock that is given; a second less, and it is taken."""
+    assert code == (await refused(headers(at=AT - age_s))).code
+    assert "WH-1" == await check(headers(at=AT - age_s + (1 if age_s > 0 else -1)))
+
+
+async def test_only_what_is_well_signed_is_called_stale() -> None:
+    """So that the metric tells of recordings and of wrong clocks."""
+    assert "bad-signature" == (await refused(headers(at=AT - 301), BODY + b" ")).code
+
+
+@pytest.mark.parametrize("time", ["2026-03-01", "yesterday", "2026-03-01T08:00:00", "T" * 20])
+async def test_what_is_no_time_is_refused(time: str) -> None:
+    """Though it may be well signed."""
+    given = headers()
+    message = signed_message(given["PAYPAL-TRANSMISSION-ID"], time, WEBHOOK, BODY)
+    signed = {"PAYPAL-TRANSMISSION-TIME": time, "PAYPAL-TRANSMISSION-SIG": rsa.sign(KEY, message)}
+    assert "bad-signature" == (await refused(given | signed)).code
 
 
 async def test_callbacks_may_be_taken_for_longer() -> None:

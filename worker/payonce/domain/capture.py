@@ -17,6 +17,10 @@ CLAIM_HELD_FOR = timedelta(seconds=30)
 OUTSTANDING_FOR = timedelta(minutes=10)
 """How long a capture whose answer never came may still take effect: no connection lasts longer."""
 
+AGAIN_WITHIN = timedelta(minutes=9)
+"""How long a declined payment is captured when it is found approved: who agrees again does so at
+once. The looks at failed payments come later, and must not take money for an old approval."""
+
 
 class CaptureState(StrEnum):
     """Where the capture of a payment stands; FORBIDDEN is a last word.
@@ -91,7 +95,7 @@ def decide_capture(case: CaptureCase, report: GatewayReport, now: datetime) -> C
     Before the money moves is the time to look whether it may: a second payment of a paid order is
     not captured, and so needs no refund.
     """
-    own, why = case.own, _why_not(case.facts, report, now)
+    own, why = case.own, _why_not(case, report, now)
     if own is not None and own.state is CaptureState.FORBIDDEN:
         return Forbidden(own, is_new=False)
     if own is not None and own.state is CaptureState.CLAIMED:
@@ -129,22 +133,25 @@ def _go_on(own: Capture, why: str, now: datetime) -> CaptureDecision:
     return Forbidden(replace(own, state=CaptureState.FORBIDDEN, why=why), is_new=True)
 
 
-def _why_not(facts: Facts, report: GatewayReport, now: datetime) -> str:
+def _why_not(case: CaptureCase, report: GatewayReport, now: datetime) -> str:
     """Return why a payment is not captured; empty: it may be."""
-    payment = facts.payment
+    facts, payment = case.facts, case.facts.payment
     closing = payment.closing or closing_of(facts.order)
     if closing:
         return closing
     if payment.mismatched:
         return "mismatched"
-    if payment.status not in UNFINISHED and _is_over(payment, now):
+    if payment.status not in UNFINISHED and not _is_approved_again(case, now):
         return f"already-{payment.status.lower()}"
     return find_mismatch(facts, report) or ""
 
 
-def _is_over(payment: Payment, now: datetime) -> bool:
-    """Say whether an ended payment takes no more money: after a decline it may, while it lasts."""
-    return payment.status is not PaymentStatus.FAILED or now >= payment.expires_at
+def _is_approved_again(case: CaptureCase, now: datetime) -> bool:
+    """Say whether the approval of an ended payment can be one that came after a decline."""
+    payment, own = case.facts.payment, case.own
+    if payment.status is not PaymentStatus.FAILED or own is None:
+        return False
+    return now < min(own.claimed_at + AGAIN_WITHIN, payment.expires_at)
 
 
 def _is_under_way(sibling: Sibling, now: datetime) -> bool:

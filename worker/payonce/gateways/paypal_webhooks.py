@@ -62,16 +62,16 @@ class Webhooks:
     ) -> CheckedCallback:
         """Return the event's id if PayPal signed it for one of our webhooks, not long ago.
 
-        Raises BadCallback, and Unavailable where the certificate cannot be had. What is shaped
-        wrongly or too old has no certificate fetched for it.
+        Raises BadCallback, `stale` and `early` only for what is well signed, and Unavailable where
+        the certificate cannot be had. What is shaped wrongly has none fetched for it.
         """
         given = {name.lower(): value for name, value in headers.items()}
         found = {name: _header(given, name) for name in HEADERS}
-        _check_age(found[TIME], now, self._valid_for)
         key = await self._certificates.key_of(found[CERT_URL], now)
         messages = (signed_message(found[ID], found[TIME], one, body) for one in self._webhook_ids)
         if not any(is_signed(key, one, found[SIGNATURE]) for one in messages):
             raise BadCallback("bad-signature", f"{SIGNATURE} does not fit this body and webhook")
+        _check_age(found[TIME], now, self._valid_for)
         return CheckedCallback(_event_id(body) or found[ID], found)
 
 
