@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _PAGE = 50
 _MOST_PAGES = 4
+_FEW = 5
+"""Objects that may be large: a page of them must stay within what an answer may have."""
 
 
 class Files:
@@ -68,7 +70,7 @@ class Files:
         answer = await self._phone.ask(
             call,
             lambda v1: v1.payment_intents.search_async(
-                {"query": query, "limit": 10, "expand": FOUND_EXPANDS}
+                {"query": query, "limit": _FEW, "expand": FOUND_EXPANDS}
             ),
         )
         if isinstance(answer, NoAnswer) or answer.status != 200:
@@ -87,7 +89,7 @@ class Files:
         intent = intent_of(found)
         params: DisputeListParams = {
             "payment_intent": intent.id if intent else "",
-            "limit": _PAGE,
+            "limit": _FEW,
         }
         answer = await self._phone.ask(call, lambda v1: v1.disputes.list_async(params))
         if isinstance(answer, NoAnswer) or answer.status != 200:
