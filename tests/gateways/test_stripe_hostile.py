@@ -329,6 +329,15 @@ async def test_a_refusal_tells_why() -> None:
     assert ("http-400", "amount_too_small: No.") == (caught.value.code, caught.value.problem)
 
 
+async def test_a_refused_question_tells_why_too() -> None:
+    """So that a wrong key is seen for what it is."""
+    raw = answer(error_object(message="Invalid API Key provided"), 401)
+    async with asking(always(raw), credentials=CREDENTIALS) as (gateway, _):
+        report = await gateway.query(replace(SESSION, gateway_ref=None))
+    reason = "http-401 invalid_request_error: Invalid API Key provided"
+    assert (Outcome.UNKNOWN, reason) == (report.outcome, report.reason)
+
+
 async def test_nothing_secret_is_told() -> None:
     """Neither our keys nor a client secret, in errors, reports or logs, whatever is echoed."""
     told_back = error_object(message=f"Key {KEY} and {SIGNING}", code=KEY)
