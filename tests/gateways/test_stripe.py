@@ -115,6 +115,26 @@ async def test_the_index_of_a_search_may_lag() -> None:
     assert not early.is_definite
 
 
+async def test_a_refund_whose_payment_is_not_found_yet_is_not_refused() -> None:
+    """A first refusal would be believed; this one is asked for again."""
+    async with open_desk(**INTENT) as desk:
+        desk.mock.scripts["p-1"] = Script(missing_until_s=60.0, pays_after_s=0.0)
+        await created(desk)
+        with pytest.raises(GatewayRetryable):
+            await desk.gateway.refund(NEW_REFUND)
+        desk.now[0] += 60.0
+        assert RefundOutcome.SUCCEEDED is (await desk.gateway.refund(NEW_REFUND)).outcome
+
+
+async def test_a_session_that_nobody_paid_is_not_refunded() -> None:
+    """That is a definite no, without a call that could refund."""
+    async with open_desk() as desk:
+        charge = await created(desk)
+        with pytest.raises(GatewayRefused, match="not-paid"):
+            await desk.gateway.refund(replace(NEW_REFUND, gateway_ref=charge.gateway_ref))
+        assert 0 == desk.mock.books.charges["p-1"].refund_calls
+
+
 async def test_an_object_of_another_account_is_no_word() -> None:
     """Stripe forgets nothing: what it does not find under its own id was never this account's."""
     async with open_desk() as desk:
