@@ -160,8 +160,10 @@ class StripeGateway:
     async def refund(self, refund: NewRefund) -> RefundReport:
         """Refund; the same refund_id again is the same refund."""
         charge = ChargeRef(refund.payment_id, refund.gateway_ref)
+        intent_id = await self._intent_id("refund", charge)
+        if isinstance(intent_id, GatewayReport):
+            raise self._not_refundable(intent_id)
         try:
-            intent_id = await self._intent_id("refund", charge)
             params = refund_params(refund, intent_id)
             key = REFUND_KEY + refund.refund_id
             answer = await self._phone.ask(
@@ -181,13 +183,14 @@ class StripeGateway:
 
     async def query_refund(self, refund_id: str, charge: ChargeRef) -> RefundReport:
         """Look for our id among the refunds of the charge; never raises."""
-        try:
-            intent_id = await self._intent_id("query_refund", charge)
-        except GatewayRefused:
+        intent_id = await self._intent_id("query_refund", charge)
+        if isinstance(intent_id, GatewayReport):
+            if intent_id.outcome is Outcome.UNKNOWN:
+                return RefundReport(
+                    RefundOutcome.UNKNOWN, intent_id.reason, intent_id.retry_after_s
+                )
             # Without a PaymentIntent nothing was paid, and nothing can have gone back.
             return RefundReport(RefundOutcome.NOT_FOUND)
-        except GatewayRetryable as error:
-            return RefundReport(RefundOutcome.UNKNOWN, error.problem, error.retry_after_s)
         return await self._files.find_refund("query_refund", refund_id, intent_id)
 
     @property
@@ -209,22 +212,22 @@ class StripeGateway:
         del headers  # the body says it all
         return word_of(read_event(body))
 
-    async def _intent_id(self, call: str, charge: ChargeRef) -> str:
-        """Return the PaymentIntent of a charge.
-
-        Raises GatewayRefused where there is none, and GatewayRetryable where that is not known.
-        """
+    async def _intent_id(self, call: str, charge: ChargeRef) -> str | GatewayReport:
+        """Return the PaymentIntent of a charge, else how a charge without one stands."""
         ref = charge.gateway_ref
         if ref is not None and is_ref(ref) and ref.startswith("pi_"):
             return ref
         found = await self._files.find(call, charge)
-        report = found if isinstance(found, GatewayReport) else report_of(found, charge.payment_id)
-        intent = None if isinstance(found, GatewayReport) else intent_of(found)
-        if report.outcome is Outcome.UNKNOWN:
-            raise GatewayRetryable(self.name, report.reason, report.retry_after_s)
-        if intent is None:
-            raise GatewayRefused(self.name, "not-paid", "there is no PaymentIntent")
-        return intent.id
+        if isinstance(found, GatewayReport):
+            return found
+        report, intent = report_of(found, charge.payment_id), intent_of(found)
+        return report if intent is None or report.outcome is Outcome.UNKNOWN else intent.id
+
+    def _not_refundable(self, report: GatewayReport) -> GatewayRefused | GatewayRetryable:
+        """Return why a charge without a PaymentIntent is not refunded; a search may only lag."""
+        if report.outcome in {Outcome.UNKNOWN, Outcome.NOT_FOUND}:
+            return GatewayRetryable(self.name, report.reason, report.retry_after_s)
+        return GatewayRefused(self.name, "not-paid", "there is no PaymentIntent")
 
     async def _expire(self, ref: str, payment_id: str) -> CloseAnswer:
         """Expire a session; where it is not open any more, look what became of it."""
