@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from payonce.domain.errors import GatewayRefused, GatewayRetryable
+from payonce.domain.errors import GatewayAmbiguous, GatewayRefused, GatewayRetryable
 from payonce.domain.report import GatewayReport, Outcome
 from payonce.gateways.paypal import PaypalGateway
 from payonce.ports.gateway import ChargeRef, NewCapture, NewRefund, RefundOutcome
 from payonce.settings.kinds.paypal import PaypalCredentials
 from payonce.settings.secret import Secret
-from tests.gateways.rigs import NEW_CHARGE, always, answer, asking
+from tests.gateways.rigs import NEW_CHARGE, Serve, always, answer, asking, open_gateway
 
 USD = replace(NEW_CHARGE, currency="USD")
 
@@ -199,3 +199,101 @@ async def test_a_refund_that_is_under_way_is_no_refusal() -> None:
     async with asking(serve, credentials=CREDENTIALS) as (gateway, _):
         report = await gateway.refund(refund)
     assert (RefundOutcome.UNKNOWN, "http-409") == (report.outcome, report.reason)
+
+
+def serving(**bodies: Any) -> Serve:
+    """Return a `serve` that answers by method: `get`, `post`; a token to whoever asks for one."""
+
+    async def serve(request: Any, writer: asyncio.StreamWriter) -> None:
+        method = request.line.split(" ")[0].lower()
+        writer.write(TOKEN if "oauth2" in request.line else bodies[method])
+
+    return serve
+
+
+REFUND = NewRefund("rf-1", "p-1", 1999, "USD", 1999, "order-paid", "5O1")
+
+
+def refund_json(**changed: Any) -> dict[str, Any]:
+    """Return the answer to a refund in order."""
+    return {**given_back("COMPLETED", "19.99"), "custom_id": "rf-1,-p-1"} | changed
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        order(purchase_units=[{"custom_id": "p-2"}]),
+        order(status="COMPLETED"),
+        order(links=[]),
+        order(links=[{"rel": "payer-action", "href": "javascript:alert(1)"}]),
+        order(links=[{"rel": "payer-action", "href": "https://x/" + "x" * 3_000}]),
+    ],
+)
+async def test_a_create_without_a_usable_answer_is_ambiguous(body: Any) -> None:
+    """Nobody is shown anything; the same is created again under its key."""
+    served = serving(post=answer(body, 201))
+    async with asking(served, credentials=CREDENTIALS) as (gateway, _):
+        with pytest.raises(GatewayAmbiguous):
+            await gateway.create(USD)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[", refund_json(custom_id="rf-2,-p-1"), refund_json(custom_id=None), given_back("X", "1")],
+)
+async def test_a_refund_without_a_usable_answer_is_unknown(body: Any) -> None:
+    """It may have been made."""
+    served = serving(get=answer(completed(capture_of("COMPLETED"))), post=answer(body, 201))
+    async with asking(served, credentials=CREDENTIALS) as (gateway, _):
+        assert RefundOutcome.UNKNOWN is (await gateway.refund(REFUND)).outcome
+
+
+@pytest.mark.parametrize(("value", "outcome"), [("19.99", "succeeded"), ("1.00", "unknown")])
+async def test_a_refund_of_another_amount_is_nonsense(value: str, outcome: str) -> None:
+    """And one that cannot be read is, too."""
+    amount = {"currency_code": "USD", "value": value}
+    served = serving(
+        get=answer(completed(capture_of("COMPLETED"))),
+        post=answer(refund_json(amount=amount), 201),
+    )
+    async with asking(served, credentials=CREDENTIALS) as (gateway, _):
+        assert RefundOutcome(outcome) is (await gateway.refund(REFUND)).outcome
+
+
+@pytest.mark.parametrize("body", [answer({}, 500), answer(order(id="5O2")), answer(b"?")])
+async def test_a_refund_whose_order_cannot_be_looked_at_is_not_sent(body: bytes) -> None:
+    """It is tried again later."""
+    async with asking(serving(get=body), credentials=CREDENTIALS) as (gateway, server):
+        with pytest.raises(GatewayRetryable):
+            await gateway.refund(REFUND)
+        assert (
+            RefundOutcome.UNKNOWN
+            is (await gateway.query_refund("rf-1", ChargeRef("p-1", "5O1"))).outcome
+        )
+    assert not [one for one in server.requests if "/refund" in one.line]
+
+
+async def test_a_query_is_put_off_where_all_places_are_long_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever waits keeps others from theirs."""
+    async with asking(serving(), credentials=CREDENTIALS) as (gateway, server):
+        assert isinstance(gateway, PaypalGateway)
+        monkeypatch.setattr(gateway._caller, "long_full", lambda: True)
+        report = await gateway.query(ChargeRef("p-1", "5O1"))
+    assert ("busy", True, []) == (report.reason, report.spared, server.requests)
+
+
+async def test_a_gateway_that_is_away_is_no_word() -> None:
+    """The token does not come, so that nothing else is sent."""
+    async with asking(serving(), credentials=CREDENTIALS) as (gateway, server):
+        url = server.url
+    async with open_gateway(url, credentials=CREDENTIALS) as gateway:
+        report = await gateway.query(ChargeRef("p-1", "5O1"))
+        assert Outcome.UNKNOWN is report.outcome
+        assert "cannot connect" in report.reason
+        with pytest.raises(GatewayRetryable):
+            await gateway.create(USD)
+        found = await gateway.query_refund("rf-1", ChargeRef("p-1", "5O1"))
+        assert RefundOutcome.UNKNOWN is found.outcome

@@ -262,6 +262,19 @@ async def test_a_certificate_that_is_not_to_be_trusted_is_refused(cert: x509.Cer
     assert "bad-signature" == (await refused(headers(), place=place_of(cert))).code
 
 
+async def test_a_chain_without_an_end_is_refused() -> None:
+    """Before anything in it is looked at."""
+    place = place_of(CERT, *[AUTHORITY.cert] * 8)
+    assert "too long" in (await refused(headers(), place=place)).problem
+
+
+async def test_a_system_without_roots_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gateway comes again once it has some."""
+    monkeypatch.setattr(paypal_certs, "_system_roots", list)
+    with pytest.raises(Unavailable):
+        await check(headers(), roots=())
+
+
 async def test_a_refused_certificate_is_not_kept() -> None:
     """What is right the next time is taken."""
     place = place_of(make_cert(OTHER_ROOT, KEY, NOW - DAY, NOW + DAY))
@@ -350,6 +363,7 @@ async def test_the_mock_s_callbacks_are_taken_over_the_wire() -> None:
             checked = await rig.gateway.check_callback(given, letter.content, now)
             words.append(rig.gateway.read_callback(checked.headers, letter.content))
         assert 1 == mock.cert_fetches
+        assert 200 == rig.gateway.callback_answer.status
     approved, captured, refunded = words
     for word in (approved, captured):
         assert isinstance(word, ChargeWord)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
 import msgspec
@@ -265,13 +265,12 @@ class PaypalGateway:
         """
         if isinstance(asked, NoToken):
             self._refuse_without_token(asked.answer)
-            raise GatewayRetryable(self.name, "no access token")
         if isinstance(asked, Answer) and asked.status == IN_PROGRESS:
             raise GatewayAmbiguous(self.name, f"http-{asked.status}")
         return self._caller.accepted(asked, words.said)
 
-    def _refuse_without_token(self, answer: Answer | NoAnswer) -> None:
-        """Raise what no token means: bad credentials are refused, anything else passes."""
+    def _refuse_without_token(self, answer: Answer | NoAnswer) -> NoReturn:
+        """Raise what no token means: bad credentials are refused for good, nothing else is."""
         if isinstance(answer, NoAnswer):
             raise GatewayRetryable(self.name, answer.problem)
         code = f"token-http-{answer.status}"
