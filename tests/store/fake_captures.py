@@ -49,7 +49,7 @@ class FakeCaptures:
         """See the port."""
         self._use("free")
         own = self._claim_of(ended.payment_id, ended.attempt)
-        if own is not None:
+        if own is not None and (ended.is_sent or own.claimed_at == ended.claimed_at):
             attempt = own.attempt if ended.is_sent else own.attempt - 1
             freed = replace(own, state=CaptureState.FREE, attempt=attempt)
             self.captures[ended.payment_id] = freed

@@ -94,16 +94,29 @@ async def test_a_refused_attempt_makes_room_for_the_next(books: Books) -> None:
     """One that was not sent is made again under the same number; an old word changes nothing."""
     await register(books.store, registration())
     await books.approve("p1")
-    await books.captures.free(Ended("p1", 1, is_sent=False))
+    await books.captures.free(Ended("p1", 1, NOW, is_sent=False))
     unsent = await books.approve("p1", later(1))
     assert isinstance(unsent, Claimed)
     assert 1 == unsent.capture.attempt
-    await books.captures.free(Ended("p1", 1, is_sent=True))
+    await books.captures.free(Ended("p1", 1, NOW, is_sent=True))
     second = await books.approve("p1", later(2))
     assert isinstance(second, Claimed)
     assert (2, True) == (second.capture.attempt, second.is_first)
-    await books.captures.free(Ended("p1", 1, is_sent=True))
+    await books.captures.free(Ended("p1", 1, NOW, is_sent=True))
     assert Undecided("capture-in-hand") == await books.approve("p1", later(3))
+
+
+async def test_who_did_not_send_frees_his_own_claim_alone(books: Books) -> None:
+    """Another process went on with the attempt meanwhile, and may have sent it."""
+    await register(books.store, registration())
+    await books.approve("p1")
+    await books.approve("p1", later(30))
+    await books.captures.free(Ended("p1", 1, NOW, is_sent=False))
+    assert Undecided("capture-in-hand") == await books.approve("p1", later(31))
+    await books.captures.free(Ended("p1", 1, later(30), is_sent=False))
+    again = await books.approve("p1", later(32))
+    assert isinstance(again, Claimed)
+    assert (1, True) == (again.capture.attempt, again.is_first)
 
 
 async def test_a_claim_that_is_let_go_is_taken_up_at_once(books: Books) -> None:

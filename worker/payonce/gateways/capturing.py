@@ -177,9 +177,9 @@ class Capturing:
             reason=report.reason,
         )
         if report.outcome in _NOT_TAKEN:
-            await self._captures.free(Ended(charge.payment_id, attempt, is_sent=True))
+            await self._captures.free(Ended(charge.payment_id, attempt, claimed_at, is_sent=True))
         elif report.spared and claimed.is_first:
-            await self._captures.free(Ended(charge.payment_id, attempt, is_sent=False))
+            await self._captures.free(Ended(charge.payment_id, attempt, claimed_at, is_sent=False))
         elif report.outcome is Outcome.UNKNOWN:
             await self._captures.let_go(charge.payment_id, attempt, self._clock.now())
             return report if report.spared else await self._ask_again(charge, report)

@@ -12,11 +12,13 @@ from payonce.domain.capture import CaptureCase, CaptureDecision
 class Ended:
     """How an attempt ended that took no money: definitely refused, or not sent at all.
 
-    `is_sent`: False where it was not sent, and the same attempt may be made again.
+    `is_sent`: False where it was not sent, and the same attempt may be made again; then it counts
+    for the claim of `claimed_at` alone, since another process may have sent it meanwhile.
     """
 
     payment_id: str
     attempt: int
+    claimed_at: datetime
     is_sent: bool
 
 

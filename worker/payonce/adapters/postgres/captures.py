@@ -46,7 +46,8 @@ class Captures:
 
     async def free(self, ended: Ended) -> None:
         """Give up a claim."""
-        await self._database.fetch(SQL["free"], ended.payment_id, ended.attempt, ended.is_sent)
+        given = (ended.payment_id, ended.attempt, ended.is_sent, ended.claimed_at)
+        await self._database.fetch(SQL["free"], *given)
 
     async def let_go(self, payment_id: str, attempt: int, now: datetime) -> None:
         """Let others go on."""

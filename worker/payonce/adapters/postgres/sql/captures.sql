@@ -45,11 +45,13 @@ INSERT INTO timeline (order_id, payment_id, at, kind, detail)
 VALUES ($2, $1, $8, $9, $10::jsonb);
 
 -- name: free
--- An attempt that was not sent is made again under the same number.
+-- An attempt that was not sent is made again under the same number, unless another process went on
+-- with it meanwhile.
 UPDATE captures SET
     state = 'FREE',
     attempt = CASE WHEN $3::boolean THEN attempt ELSE attempt - 1 END
-WHERE payment_id = $1 AND attempt = $2 AND state = 'CLAIMED';
+WHERE payment_id = $1 AND attempt = $2 AND state = 'CLAIMED'
+    AND ($3::boolean OR claimed_at = $4);
 
 -- name: let_go
 UPDATE captures SET held_until = LEAST(held_until, $3)
