@@ -9,6 +9,7 @@ from typing import Any
 import pika
 import pytest
 
+from tests.support.documents import check_event
 from tests.support.town import Town, payments
 from tests.support.waiting import eventually
 
@@ -57,6 +58,7 @@ def _shop_with_pika(url: str, paid: list[dict[str, Any]]) -> list[dict[str, Any]
     for method, properties, body in channel.consume("stranger", inactivity_timeout=15):
         if method is None:
             break
+        check_event(body)
         event = json.loads(body)
         assert properties.message_id == event["id"]
         events.append(event)

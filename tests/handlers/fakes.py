@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from payonce.adapters.codec import encode_event
 from payonce.adapters.memory.bus import MemoryBus
 from payonce.adapters.memory.cache import MemoryCache
 from payonce.adapters.rabbitmq.topology import (
@@ -19,10 +20,11 @@ from payonce.adapters.rabbitmq.topology import (
 from payonce.domain.errors import BadCallback, InvalidField, Unavailable
 from payonce.domain.events import Event
 from payonce.domain.ladder import Ladder
-from payonce.domain.messages import CloseDue, PollDue, RefundDue
+from payonce.domain.messages import CloseDue, NotifyDue, PollDue, RefundDue
 from payonce.domain.report import GatewayReport, Outcome
 from payonce.domain.watch import Terms
 from payonce.handlers.close import CLOSE_WAITS_MS
+from payonce.handlers.notify import NOTIFY_WAITS_MS
 from payonce.ports.bus import WorkQueue
 from payonce.ports.cache import Seen
 from payonce.ports.gateway import (
@@ -38,6 +40,7 @@ from payonce.ports.gateway import (
 )
 from tests.store.fake import FakeStore
 from tests.store.making import NOW
+from tests.support.documents import check_event
 
 TERMS = Terms(
     ladder=Ladder((3_000, 10_000, 30_000, 180_000)),
@@ -68,6 +71,8 @@ STORE_CALLS = frozenset(
         "delete_events",
         "claim_events",
         "retell",
+        "make_all_due",
+        "unacknowledged",
     }
 )
 
@@ -155,12 +160,14 @@ class WatchedBus(MemoryBus):
             WorkQueue.POLL: TERMS.ladder.waits_ms,
             WorkQueue.CLOSE: CLOSE_WAITS_MS,
             WorkQueue.REFUND: (5_000, 30_000),
+            WorkQueue.NOTIFY: NOTIFY_WAITS_MS,
         }
         super().__init__(clock, payonce_topology(waits))
         self._journal = journal
         self.polls: list[tuple[int, PollDue]] = []
         self.closes: list[tuple[int, CloseDue]] = []
         self.refunds: list[tuple[int, RefundDue]] = []
+        self.notices: list[tuple[int, NotifyDue]] = []
         self.told: list[Event] = []
 
     async def poll_after(self, wait_ms: int, message: PollDue) -> None:
@@ -181,8 +188,15 @@ class WatchedBus(MemoryBus):
         await super().refund_after(wait_ms, message)
         self.refunds.append((wait_ms, message))
 
+    async def notify_after(self, wait_ms: int, message: NotifyDue) -> None:
+        """See the port."""
+        self._journal.enter("notify_after")
+        await super().notify_after(wait_ms, message)
+        self.notices.append((wait_ms, message))
+
     async def publish(self, event: Event) -> None:
         """See the port."""
+        check_event(encode_event(event))
         self._journal.enter("publish")
         await super().publish(event)
         self.told.append(event)
@@ -371,6 +385,14 @@ class FakeMeter:
     def orders_retold(self, count: int) -> None:
         """See the port."""
         self.counted.append(("orders_retold", count))
+
+    def order_notified(self, outcome: str, seconds: float) -> None:
+        """See the port."""
+        self.counted.append(("order_notified", outcome, seconds))
+
+    def notice_skipped(self, reason: str) -> None:
+        """See the port."""
+        self.counted.append(("notice_skipped", reason))
 
     def refund_decided(self, gateway: str, status: str, rule: str) -> None:
         """See the port."""

@@ -1,6 +1,7 @@
 """What the database itself refuses, whoever writes."""
 
 import itertools
+from collections.abc import AsyncIterator
 from enum import StrEnum
 
 import asyncpg
@@ -9,7 +10,8 @@ import pytest
 from payonce.adapters.postgres.database import Database
 from payonce.domain import order, payment, refund
 from payonce.domain.payment import MismatchReason
-from tests.store.making import Store, register, registration, settle, success
+from tests.store.conftest import emptied
+from tests.store.making import Store, opened, register, registration, settle, success
 
 REFUND = (
     "INSERT INTO refunds (refund_id, payment_id, order_id, gateway, amount, currency, status,"
@@ -25,6 +27,13 @@ TABLES = [
     ("payments", payment.PaymentStatus, payment.TRANSITIONS),
     ("refunds", refund.RefundStatus, refund.TRANSITIONS),
 ]
+
+
+@pytest.fixture
+async def database(bare_dsn: str) -> AsyncIterator[Database]:
+    """A pool for a database in which nothing but the schema itself is in the way."""
+    async with opened(Database(await emptied(bare_dsn))) as database:
+        yield database
 
 
 async def refused_by(database: Database, statement: str, *arguments: object) -> str:
@@ -133,6 +142,10 @@ CAPTURE = (
 )
 
 REFUSED = {
+    "activity_kind_known": "INSERT INTO activity (minute, kind, gateway, name, count)"
+    " VALUES (now(), 'guessed', 'g', 'n', 1)",
+    "activity_count_range": "INSERT INTO activity (minute, kind, gateway, name, count)"
+    " VALUES (now(), 'late', 'g', 'n', 0)",
     "orders_id_length": "INSERT INTO orders (order_id) VALUES (repeat('x', 65))",
     "orders_amount_range": "UPDATE orders SET amount = 0 WHERE order_id = 'o3'",
     "orders_currency_shape": "UPDATE orders SET currency = 'cny' WHERE order_id = 'o3'",
@@ -244,6 +257,15 @@ async def test_a_failed_refund_may_be_followed_by_another(settled: Database) -> 
     assert ["REJECTED", "REQUESTED"] == [row["status"] for row in rows]
 
 
+async def test_the_operators_journal_only_grows(database: Database) -> None:
+    """What an operator asked for stands there for ever."""
+    await database.fetch(
+        "INSERT INTO operator_journal (at, by, action, subject) VALUES (now(), 'a', 'approve', 'r')"
+    )
+    for statement in ("UPDATE operator_journal SET by = 'b'", "DELETE FROM operator_journal"):
+        assert "operator_journal_only_grows" == await refused_by(database, statement)
+
+
 async def test_every_check_and_index_has_a_test(database: Database) -> None:
     """A new rule needs a statement that it refuses."""
     rows = await database.fetch(
@@ -255,7 +277,7 @@ async def test_every_check_and_index_has_a_test(database: Database) -> None:
     names = {
         row["name"] for row in rows if not any(row["name"].startswith(table) for table in elsewhere)
     }
-    tested = set(REFUSED) | {"payments_mismatched_known"}
+    tested = set(REFUSED) | {"payments_mismatched_known", "operator_journal_only_grows"}
     tested |= {f"{table}_{what}" for table, *_ in TABLES for what in ("step", "status_known")}
     left = names - tested
     assert {"refunds_currency_shape"} >= left

@@ -19,9 +19,11 @@ from payonce.bootstrap import (
 )
 from payonce.bootstrap.embedded import Embedded, open_embedded
 from payonce.bootstrap.refunds import refund_desk_of
+from payonce.cli.demo.called import CalledService
 from payonce.cli.demo.stage import (
     Mock,
     content_of,
+    find_example,
     free_port,
     mock_program,
     wait_ready,
@@ -51,7 +53,7 @@ class Town(Protocol):
         """Publish a message as the shop's services do."""
         ...
 
-    async def order(self, order_id: str) -> dict[str, Any] | None:
+    async def order(self, order_id: str) -> Mapping[str, Any] | None:
         """Return an order as `payonce show` sees it."""
         ...
 
@@ -75,6 +77,10 @@ class Town(Protocol):
         """Approve a held refund, as an operator does."""
         ...
 
+    async def booked(self) -> list[str] | None:
+        """Return the orders of the called order service's bookings; None where there is none."""
+        ...
+
 
 class RealTown:
     """RabbitMQ, PostgreSQL and Redis; the gateway and the worker are processes."""
@@ -93,6 +99,9 @@ class RealTown:
             "PAYONCE_HTTP__API_TOKEN": API_TOKEN,
             "PAYONCE_LOG_FORMAT": "json",
         }
+        self._called = CalledService(self._env) if find_example() else None
+        if self._called is not None:
+            self._env.update(self._called.variables)
         self._settings = load_settings(self._env)
         self._worker = worker_program(self._env)
         self.mock = Mock(gateway_url, session)
@@ -101,10 +110,14 @@ class RealTown:
             "metrics": f"http://127.0.0.1:{self._http_port}/metrics",
             "worker's log": str(self._worker.log),
         }
+        if self._called is not None:
+            self.addresses["order service"] = self._called.url
 
     async def open(self, book: Book) -> None:
         """Start everything and wait until it is ready."""
         await migrate(self._settings)
+        if self._called is not None:
+            await self._stack.enter_async_context(self._called.running())
         gateway = mock_program(self._gateway_port, self._env)
         for program in (gateway, self._worker):
             self._stack.push_async_callback(program.stop)
@@ -119,7 +132,7 @@ class RealTown:
         """Publish a message as the shop's services do."""
         await self._publish(routing_key, data)
 
-    async def order(self, order_id: str) -> dict[str, Any] | None:
+    async def order(self, order_id: str) -> Mapping[str, Any] | None:
         """Return an order as `payonce show` sees it."""
         return await self._reader.order(order_id)
 
@@ -152,6 +165,10 @@ class RealTown:
         async with open_refund_desk(self._settings) as desk:
             await desk.approve(refund_id, by)
 
+    async def booked(self) -> list[str] | None:
+        """Return the orders of the called order service's bookings."""
+        return await self._called.booked() if self._called is not None else None
+
     async def _wait_for_worker(self) -> None:
         url = f"http://127.0.0.1:{self._http_port}/readyz"
         await wait_ready(self._session, url, self._worker)
@@ -170,7 +187,7 @@ class EmbeddedTown:
         """Publish a message as the shop's services do."""
         self._embedded.send(routing_key, data)
 
-    async def order(self, order_id: str) -> dict[str, Any] | None:
+    async def order(self, order_id: str) -> Mapping[str, Any] | None:
         """Return an order as `payonce show` sees it."""
         return await self._reader.order(order_id)
 
@@ -197,6 +214,10 @@ class EmbeddedTown:
         """Approve a held refund, as an operator does."""
         await refund_desk_of(self._embedded.world).approve(refund_id, by)
 
+    async def booked(self) -> list[str] | None:
+        """Return None: the order service here is told by events."""
+        return None
+
 
 def _gateways(url: str) -> dict[str, str]:
     """Return the configuration of both gateways: one program plays them."""
@@ -206,6 +227,7 @@ def _gateways(url: str) -> dict[str, str]:
     secret = credentials.secrets[0].reveal()
     slip = {
         "kind": "http",
+        "label": "Bank slip",
         "base_url": url,
         "secret": secret,
         "timeout_s": 3,
