@@ -4,9 +4,12 @@ from collections.abc import Mapping
 
 from payonce.settings.kinds.http import HTTP, HttpCredentials
 from payonce.settings.kinds.kind import Kind
+from payonce.settings.kinds.paypal import PAYPAL, PaypalCredentials
+from payonce.settings.kinds.stripe import STRIPE, StripeCredentials
 
-Credentials = HttpCredentials
+Credentials = HttpCredentials | PaypalCredentials | StripeCredentials
 
-KINDS: Mapping[str, Kind[Credentials]] = {one.name: one for one in (HTTP,)}
+_ALL: tuple[Kind[Credentials], ...] = (HTTP, PAYPAL, STRIPE)
+KINDS: Mapping[str, Kind[Credentials]] = {one.name: one for one in _ALL}
 
 __all__ = ["KINDS", "Credentials", "Kind"]

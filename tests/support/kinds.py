@@ -1,0 +1,81 @@
+"""Each kind of gateway as a town needs it: its mock, what the worker is told, its shoppers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import cast
+
+from gateway_mock.paypal import PaypalMock
+from gateway_mock.server import Mock
+from gateway_mock.stripe import StripeMock
+from tests.support.paypal import KEYS, variables_of
+from tests.support.paypal_schema import check
+
+
+def pay(mock: Mock, payment_id: str) -> None:
+    """Let the shopper of a charge pay now, and the gateway call back."""
+    charge = mock.books.charges[payment_id]
+    charge.script = replace(charge.script, pays_after_s=mock.clock() - charge.created_at)
+    mock.plan_callback(charge, 0.0)
+
+
+@dataclass(frozen=True)
+class KindOfGateway:
+    """`variables`: of the gateway's table, by the mock and its URL.
+
+    `listen`: tells the mock where callbacks go, where it is not told with each charge.
+    `needs_capture`: who pays only agrees; what is not wanted any more is not captured.
+    """
+
+    make: Callable[[], Mock]
+    variables: Callable[[Mock, str], Mapping[str, str]]
+    listen: Callable[[Mock, str], None] = lambda _mock, _url: None
+    pay: Callable[[Mock, str], None] = pay
+    currency: str = "CNY"
+    can_refund: bool = True
+    needs_capture: bool = False
+
+
+def _http(mock: Mock, url: str) -> Mapping[str, str]:
+    return {"KIND": "http", "BASE_URL": url, "SECRET": mock.secret}
+
+
+def _paypal(mock: Mock, url: str) -> Mapping[str, str]:
+    return variables_of(cast("PaypalMock", mock), url)
+
+
+def _listen_paypal(mock: Mock, url: str) -> None:
+    cast("PaypalMock", mock).webhook_url = url
+
+
+def _stripe(mock: Mock, url: str) -> Mapping[str, str]:
+    key = cast("StripeMock", mock).door.secret_key
+    return {
+        "KIND": "stripe",
+        "BASE_URL": url,
+        "SECRET_KEY": key,
+        "WEBHOOK_SECRET": mock.secret,
+    }
+
+
+def _intents(mock: Mock, url: str) -> Mapping[str, str]:
+    return {**_stripe(mock, url), "MODE": "payment_intent"}
+
+
+def _boleto(mock: Mock, url: str) -> Mapping[str, str]:
+    return {**_stripe(mock, url), "PAYMENT_METHODS": '["boleto"]'}
+
+
+def _listen_stripe(mock: Mock, url: str) -> None:
+    cast("StripeMock", mock).webhook_url = url
+
+
+KINDS: dict[str, KindOfGateway] = {
+    "boleto": KindOfGateway(StripeMock, _boleto, _listen_stripe, currency="BRL", can_refund=False),
+    "http": KindOfGateway(Mock, _http),
+    "paypal": KindOfGateway(
+        lambda: PaypalMock(keys=KEYS, check=check), _paypal, _listen_paypal, needs_capture=True
+    ),
+    "stripe": KindOfGateway(StripeMock, _stripe, _listen_stripe),
+    "stripe-intents": KindOfGateway(StripeMock, _intents, _listen_stripe),
+}
+"""By a name of the tests; several may be of one kind."""
