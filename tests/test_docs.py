@@ -13,8 +13,10 @@ from payonce.adapters.metrics import Gauges, PrometheusMeter
 from payonce.adapters.refund_gauges import RefundGauges
 from payonce.domain.risk import Policy
 from payonce.settings import load
+from payonce.settings.kinds import KINDS
 from payonce.settings.sources import OTHER, PREFIX, SERVERS
 from payonce.settings.table import Table
+from tests.support import wechatpay
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -26,6 +28,11 @@ kind = "http"
 base_url = "http://gateway.example"
 secret = "whsec_cGF5b25jZS1kb2N1bWVudHMtdGVzdHM="
 """
+OTHER_KINDS: dict[str, Callable[[], dict[str, str]]] = {
+    "wechatpay": lambda: wechatpay.environment_for(wechatpay.sandbox(), "NAME"),
+}
+"""What makes the variables of each other kind."""
+
 INHERITED = {
     "gateways.NAME.ladder": "`poll.ladder`",
     "gateways.NAME.watch_for": "`poll.watch_for`",
@@ -53,13 +60,27 @@ class RecordingTable(Table):
 
 @pytest.fixture
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
-    """Every key that the loader asks for, with its default; None where it must be given."""
+    """Every key that the loader asks for, with its default; None where it must be given.
+
+    Of a key that several kinds have, the default of the first one, `http`.
+    """
     path = tmp_path / "payonce.toml"
     path.write_text(CONFIGURATION, encoding="utf-8")
     monkeypatch.setattr(load, "Table", RecordingTable)
     monkeypatch.setattr(RecordingTable, "asked", {})
     load.load_settings({}, config_path=path)
-    return RecordingTable.asked
+    found = RecordingTable.asked
+    path.write_text("[gateways.NAME]", encoding="utf-8")
+    for variables in OTHER_KINDS.values():
+        monkeypatch.setattr(RecordingTable, "asked", {})
+        load.load_settings(variables(), config_path=path)
+        found = RecordingTable.asked | found
+    return found
+
+
+def test_the_keys_of_every_kind_are_looked_at() -> None:
+    """No kind without its variables above."""
+    assert set(KINDS) == {"http", *OTHER_KINDS}
 
 
 def rows(page: str) -> dict[str, list[str]]:

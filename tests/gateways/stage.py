@@ -1,6 +1,6 @@
 """What a gateway of any kind must let the behavioural suite do behind its counter."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from gateway_mock.server import Mock
@@ -8,9 +8,27 @@ from payonce.ports.gateway import Gateway
 from tests.gateways.rigs import NotingMeter
 
 
+@dataclass(frozen=True)
+class Nature:
+    """In what a kind differs from the plainest gateway; the suite asserts the one or the other.
+
+    `has_link`: a new charge has a link besides its code. `has_ref_at_once`: and an id of the
+    gateway. `can_forbid_closing`: it can be one that closes nothing. `tells_paid_first`: a close of
+    what is paid is answered so. `tells_parts`: it says how much somebody else sent back, not only
+    that it was something.
+    """
+
+    has_link: bool = True
+    has_ref_at_once: bool = True
+    can_forbid_closing: bool = True
+    tells_paid_first: bool = True
+    tells_parts: bool = True
+
+
 class Stage(Protocol):
     """A gateway as payonce sees it, and its shoppers' hands."""
 
+    nature: Nature
     gateway: Gateway
     meter: NotingMeter
 
@@ -45,6 +63,8 @@ class Stage(Protocol):
 
 class HttpStage:
     """The `http` adapter before the gateway mock."""
+
+    nature = Nature()
 
     def __init__(self, gateway: Gateway, meter: NotingMeter, mock: Mock) -> None:
         self.gateway = gateway
@@ -85,3 +105,15 @@ class HttpStage:
     def _rewrite(self, payment_id: str, **changed: Any) -> None:
         charge = self._mock.books.charges[payment_id]
         charge.script = replace(charge.script, **changed)
+
+
+class WechatPayStage(HttpStage):
+    """The `wechatpay` adapter before its strict mock, which keeps the same books."""
+
+    nature = Nature(
+        has_link=False,
+        has_ref_at_once=False,
+        can_forbid_closing=False,
+        tells_paid_first=False,
+        tells_parts=False,
+    )

@@ -24,8 +24,8 @@ async def test_created_charge_is_pending_and_can_be_shown(stage: Stage) -> None:
         report.refunded,
     )
     assert created.qr
-    assert created.pay_url
-    assert report.gateway_ref
+    assert stage.nature.has_link is bool(created.pay_url)
+    assert stage.nature.has_ref_at_once is bool(report.gateway_ref)
 
 
 async def test_creating_again_gives_the_same_charge(stage: Stage) -> None:
@@ -59,12 +59,9 @@ async def test_paid_charge_succeeded_with_what_was_captured(stage: Stage) -> Non
     created = await stage.gateway.create(NEW_CHARGE)
     stage.pay("p-1")
     report = await stage.gateway.query(CHARGE)
-    assert (Outcome.SUCCEEDED, 1999, "CNY", created.report.gateway_ref) == (
-        report.outcome,
-        report.amount,
-        report.currency,
-        report.gateway_ref,
-    )
+    assert (Outcome.SUCCEEDED, 1999, "CNY") == (report.outcome, report.amount, report.currency)
+    assert report.gateway_ref
+    assert created.report.gateway_ref in {None, report.gateway_ref}
     assert report.paid_at is not None
     assert abs(datetime.now(UTC) - report.paid_at) < timedelta(minutes=1)
 
@@ -99,10 +96,11 @@ async def test_closing_twice_is_closed(stage: Stage) -> None:
 
 
 async def test_closing_a_paid_charge_says_so(stage: Stage) -> None:
-    """Who paid first has paid: the close is answered ALREADY_PAID and the money stays."""
+    """Who paid first has paid: the close says so where the gateway does, and the money stays."""
     await stage.gateway.create(NEW_CHARGE)
     stage.pay("p-1")
-    assert CloseAnswer.ALREADY_PAID is await stage.gateway.close(CHARGE)
+    told = CloseAnswer.ALREADY_PAID if stage.nature.tells_paid_first else CloseAnswer.UNKNOWN
+    assert told is await stage.gateway.close(CHARGE)
     assert Outcome.SUCCEEDED is (await stage.gateway.query(CHARGE)).outcome
 
 
@@ -112,11 +110,13 @@ async def test_closing_what_is_unknown_is_not_found(stage: Stage) -> None:
 
 
 async def test_gateway_that_cannot_close_says_so(stage: Stage) -> None:
-    """CANNOT_CLOSE leaves the charge as it was."""
+    """CANNOT_CLOSE leaves the charge as it was; some kinds always close."""
     await stage.gateway.create(NEW_CHARGE)
     stage.forbid_closing()
-    assert CloseAnswer.CANNOT_CLOSE is await stage.gateway.close(CHARGE)
-    assert Outcome.PENDING is (await stage.gateway.query(CHARGE)).outcome
+    said = CloseAnswer.CANNOT_CLOSE, Outcome.PENDING
+    expected = said if stage.nature.can_forbid_closing else (CloseAnswer.CLOSED, Outcome.CLOSED)
+    closed = await stage.gateway.close(CHARGE)
+    assert expected == (closed, (await stage.gateway.query(CHARGE)).outcome)
 
 
 async def test_refund_sends_the_money_back_once(stage: Stage) -> None:
@@ -158,12 +158,13 @@ async def test_refund_above_what_was_captured_is_refused(stage: Stage) -> None:
 
 
 async def test_money_sent_back_past_us_is_seen(stage: Stage) -> None:
-    """A refund made outside shows in the next query."""
+    """A refund made outside shows in the next query; as all, where nobody tells how much."""
     await stage.gateway.create(NEW_CHARGE)
     stage.pay("p-1")
     stage.refund_outside("p-1", 500)
     report = await stage.gateway.query(CHARGE)
-    assert (Outcome.SUCCEEDED, 500) == (report.outcome, report.refunded)
+    refunded = 500 if stage.nature.tells_parts else 1999
+    assert (Outcome.SUCCEEDED, refunded) == (report.outcome, report.refunded)
 
 
 @pytest.mark.parametrize("payment_id", ["a.b", "A:1", "0_-.", "x" * 64])

@@ -6,10 +6,12 @@ from typing import assert_never
 import aiohttp
 
 from payonce.gateways.http import HttpGateway
+from payonce.gateways.wechatpay import WechatPayGateway
 from payonce.ports.gateway import Gateway
 from payonce.ports.meter import GatewayMeter
 from payonce.settings import GatewaySettings
 from payonce.settings.kinds.http import HttpCredentials
+from payonce.settings.kinds.wechatpay import WechatPayCredentials
 
 
 def build_gateways(
@@ -27,5 +29,7 @@ def build_gateway(
     match credentials:
         case HttpCredentials():
             return HttpGateway(settings, credentials, session, meter)
+        case WechatPayCredentials():
+            return WechatPayGateway(settings, credentials, session, meter)
         case _:
             assert_never(credentials)

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 from payonce.settings.kinds.http import HTTP, HttpCredentials
 from payonce.settings.kinds.kind import Kind
+from payonce.settings.kinds.wechatpay import WECHATPAY, WechatPayCredentials
 
-Credentials = HttpCredentials
+Credentials = HttpCredentials | WechatPayCredentials
 
-KINDS: Mapping[str, Kind[Credentials]] = {one.name: one for one in (HTTP,)}
+_ALL: tuple[Kind[Credentials], ...] = (HTTP, WECHATPAY)
+KINDS: Mapping[str, Kind[Credentials]] = {one.name: one for one in _ALL}
 
 __all__ = ["KINDS", "Credentials", "Kind"]
