@@ -120,7 +120,7 @@ class WechatPayGateway:
         if answer.status == 404 and words.code_of(answer) == "ORDERNOTEXIST":
             return GatewayReport(Outcome.NOT_FOUND, reason="not-known")
         if answer.status != 200:
-            return unknown(answer)
+            return replace(unknown(answer), reason=_no_success(answer))
         found = decode(words.transactions, answer.body)
         report = words.report_of(found, charge.payment_id, self._mchid)
         if isinstance(found, Nonsense) or found.trade_state != "REFUND":
@@ -236,7 +236,7 @@ class WechatPayGateway:
             return RefundReport(RefundOutcome.NOT_FOUND)
         if answer.status != 200:
             wait_s = answer.retry_after_s
-            return RefundReport(RefundOutcome.UNKNOWN, f"http-{answer.status}", wait_s)
+            return RefundReport(RefundOutcome.UNKNOWN, _no_success(answer), wait_s)
         return decode(words.refunds, answer.body)
 
     def _check_currency(self, currency: str) -> None:
@@ -318,6 +318,10 @@ class WechatPayGateway:
 
 
 NOT_PROVEN = NoAnswer("the answer is not signed, or not well, or not now", sent=True)
+
+
+def _no_success(answer: Answer) -> str:
+    return f"http-{answer.status} {words.words_of(answer)}".strip()
 
 
 def _part(number: str) -> str:

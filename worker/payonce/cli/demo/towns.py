@@ -28,10 +28,11 @@ from payonce.cli.demo.stage import (
     worker_program,
 )
 from payonce.cli.demo.stories import GATEWAY, SLIP
-from payonce.domain.errors import Unavailable
+from payonce.domain.errors import BadSettings, Unavailable
 from payonce.kit import OrderConsumer, OrderPaid
 from payonce.ports.bus import DONE, Delivery, Fate
 from payonce.settings import load_settings
+from payonce.settings.kinds.http import HttpCredentials
 
 SERVICE = "demo-shop"
 API_TOKEN = "demo"  # noqa: S105 - a demo's
@@ -199,7 +200,10 @@ class EmbeddedTown:
 
 def _gateways(url: str) -> dict[str, str]:
     """Return the configuration of both gateways: one program plays them."""
-    secret = load_settings(os.environ).gateways[GATEWAY].credentials.secrets[0].reveal()
+    credentials = load_settings(os.environ).gateways[GATEWAY].credentials
+    if not isinstance(credentials, HttpCredentials):
+        raise BadSettings(f"gateways.{GATEWAY}.kind", "is not the demo's", "http")
+    secret = credentials.secrets[0].reveal()
     slip = {
         "kind": "http",
         "base_url": url,
