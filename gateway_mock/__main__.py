@@ -27,8 +27,9 @@ def main() -> int:
     except (OSError, ValueError) as error:
         print(f"gateway_mock: --profile: {error}", file=sys.stderr)
         return 2
+    options = Options(arguments.secret, arguments.keys, make_profile, arguments.webhook_url)
     try:
-        mock = KINDS[arguments.kind](Options(arguments.secret, arguments.keys, make_profile))
+        mock = KINDS[arguments.kind](options)
     except (OSError, ValueError, KeyError) as error:
         print(f"gateway_mock: --keys: {error}", file=sys.stderr)
         return 2
@@ -86,6 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kind", choices=sorted(KINDS), default="http", help="default: http")
     parser.add_argument(
         "--keys", type=Path, metavar="FOLDER", help="read the kind's keys there, or write new ones"
+    )
+    parser.add_argument(
+        "--webhook-url", metavar="URL", help="where stripe and paypal post their callbacks"
     )
     parser.add_argument("--pays-after", type=float, metavar="S", help="every shopper pays after S")
     parser.add_argument("--profile", type=Path, help="JSON: how shoppers and gateway behave")

@@ -4,22 +4,40 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway_mock.paypal import PaypalMock
+from gateway_mock.paypal_keys import keys_in
 from gateway_mock.server import Mock
 from gateway_mock.shopper import Profile
+from gateway_mock.stripe import StripeMock
 from gateway_mock.wechatpay import WechatPayMock
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line says; `keys`: a folder of PEM files, None: keys of its own."""
+    """What the command line says; `keys`: a folder of PEM files, None: keys of its own.
+
+    `webhook_url`: where a gateway posts its callbacks that is not told so charge by charge.
+    """
 
     secret: str
     keys: Path | None
     make_profile: Callable[[], Profile]
+    webhook_url: str | None = None
 
 
 def _http(options: Options) -> Mock:
     return Mock(options.secret, make_profile=options.make_profile)
+
+
+def _paypal(options: Options) -> Mock:
+    keys = None if options.keys is None else keys_in(options.keys)
+    mock = PaypalMock(keys=keys, make_profile=options.make_profile)
+    mock.webhook_url = options.webhook_url
+    return mock
+
+
+def _stripe(options: Options) -> Mock:
+    return StripeMock(make_profile=options.make_profile, webhook_url=options.webhook_url)
 
 
 def _wechatpay(options: Options) -> Mock:
@@ -28,5 +46,7 @@ def _wechatpay(options: Options) -> Mock:
 
 KINDS: Mapping[str, Callable[[Options], Mock]] = {
     "http": _http,
+    "paypal": _paypal,
+    "stripe": _stripe,
     "wechatpay": _wechatpay,
 }

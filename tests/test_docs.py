@@ -22,17 +22,27 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NAMERS = ("worker/**/*.py", "gateway_mock/*.py", "config/*", "Dockerfile", "compose.yaml", "dev")
 
-CONFIGURATION = """
-[gateways.NAME]
-kind = "http"
+CONFIGURATIONS = {
+    "http": """
 base_url = "http://gateway.example"
 secret = "whsec_cGF5b25jZS1kb2N1bWVudHMtdGVzdHM="
-"""
-OTHER_KINDS: dict[str, Callable[[], dict[str, str]]] = {
+""",
+    "paypal": """
+client_id = "AXyClient"
+client_secret = "a-secret-of-a-client"
+webhook_id = "8PT597110X687430L"
+""",
+    "stripe": """
+secret_key = "sk_test_0123456789abcdef"
+webhook_secret = "whsec_AbCdEfGhIjKlMnOpQrStUvWx01234567"
+""",
+    "wechatpay": "",
+}
+"""What a gateway of each kind must be told; the first one's defaults are those of the page."""
+VARIABLES: dict[str, Callable[[], dict[str, str]]] = {
     "wechatpay": lambda: wechatpay.environment_for(wechatpay.sandbox(), "NAME"),
 }
-"""What makes the variables of each other kind."""
-
+"""The same for kinds that need keys in PEM, as variables."""
 INHERITED = {
     "gateways.NAME.ladder": "`poll.ladder`",
     "gateways.NAME.watch_for": "`poll.watch_for`",
@@ -60,27 +70,16 @@ class RecordingTable(Table):
 
 @pytest.fixture
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
-    """Every key that the loader asks for, with its default; None where it must be given.
-
-    Of a key that several kinds have, the default of the first one, `http`.
-    """
+    """Every key that the loader asks for, with its default; None where it must be given."""
     path = tmp_path / "payonce.toml"
-    path.write_text(CONFIGURATION, encoding="utf-8")
     monkeypatch.setattr(load, "Table", RecordingTable)
-    monkeypatch.setattr(RecordingTable, "asked", {})
-    load.load_settings({}, config_path=path)
-    found = RecordingTable.asked
-    path.write_text("[gateways.NAME]", encoding="utf-8")
-    for variables in OTHER_KINDS.values():
+    asked: dict[str, object] = {}
+    for kind, told in CONFIGURATIONS.items():
         monkeypatch.setattr(RecordingTable, "asked", {})
-        load.load_settings(variables(), config_path=path)
-        found = RecordingTable.asked | found
-    return found
-
-
-def test_the_keys_of_every_kind_are_looked_at() -> None:
-    """No kind without its variables above."""
-    assert set(KINDS) == {"http", *OTHER_KINDS}
+        path.write_text(f'[gateways.NAME]\nkind = "{kind}"\n{told}', encoding="utf-8")
+        load.load_settings(VARIABLES.get(kind, dict)(), config_path=path)
+        asked = RecordingTable.asked | asked
+    return asked
 
 
 def rows(page: str) -> dict[str, list[str]]:
@@ -145,6 +144,14 @@ def test_every_document_that_the_code_names_exists() -> None:
 
     assert "docs/configuration.md" in named
     assert [] == sorted(name for name in named if not (ROOT / name).exists())
+
+
+def test_every_kind_of_gateway_is_documented() -> None:
+    """Its keys are asked for here, and it has a section of its own."""
+    page = (ROOT / "docs/gateways.md").read_text(encoding="utf-8")
+
+    assert set(KINDS) == set(CONFIGURATIONS)
+    assert [] == [kind for kind in KINDS if f"`{kind}`" not in page]
 
 
 def test_every_configuration_key_is_documented(asked: dict[str, object]) -> None:

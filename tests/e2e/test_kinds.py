@@ -1,94 +1,55 @@
-"""Each kind of gateway in a whole payonce: polled, called back, paid twice, closed too late."""
+"""Every kind of gateway does the whole job: poll, callback, close race, duplicate, forgery."""
 
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from gateway_mock.app import serving
-from gateway_mock.books import Charge
 from gateway_mock.server import Mock
 from gateway_mock.shopper import parse_script
-from payonce.settings.kinds import KINDS as CONFIGURED
-from tests.support.caller import counted, post, url_of
 from tests.support.kinds import KINDS, KindOfGateway
-from tests.support.shop import API_TOKEN, Shop, open_shop
-from tests.support.town import Town, Worker
+from tests.support.shop import API_TOKEN, Answered, Shop, open_shop
+from tests.support.town import FAST_LADDER, Town, Worker, open_town
 from tests.support.waiting import eventually
 
-NAME = "shopgate"
-SLOW = json.dumps(["1m"])
-AMOUNT = 1999
+SLOW_LADDER = ["1m"]
+"""On which no poll comes to its turn while a test lasts."""
+
+NAME = "real"
+"""What the gateway under test is called."""
 
 
-@dataclass(frozen=True)
-class Branch:
-    """One worker with a gateway of the kind, and a shop before it."""
+@dataclass
+class Stand:
+    """A shop whose worker knows two gateways: the one under test, and `mock`."""
 
     town: Town
-    mock: Mock
-    kind: KindOfGateway
     worker: Worker
     shop: Shop
+    kind: KindOfGateway
+    mock: Mock
 
-    async def apply(self, **script: Any) -> str:
-        """Apply for a payment of o-1 whose charge goes by this script; return its id."""
+    async def apply(self, gateway: str = NAME, **script: Any) -> Answered:
+        """Apply for a payment of the one order; `script`: of its charges to come."""
         self.mock.scripts["o-1"] = parse_script(script)
-        answer = await self.shop.apply(gateway=NAME)
-        assert 201 == answer.status, answer.text
-        assert answer.body["qr"] or answer.body["pay_url"]
-        return str(answer.body["payment_id"])
+        return await self.shop.apply("o-1", gateway=gateway, currency=self.kind.currency)
 
-    async def is_paid_by(self, payment_id: str) -> bool:
-        """Say whether o-1 is settled by this payment."""
-        return bool((await self.shop.order("o-1")).body.get("settled_by") == payment_id)
+    def pay(self, answer: Answered) -> None:
+        """Let the shopper pay what was applied for."""
+        self.kind.pay(self.mock, answer.body["payment_id"])
 
-    async def sources(self) -> list[str]:
-        """Return where the words came from that settled."""
+    async def settled_by(self) -> tuple[str, str] | None:
+        """Return which payment settled the order, and how it was found out; None: not yet."""
         rows = await self.town.rows(
-            "SELECT detail ->> 'source' AS source FROM timeline WHERE kind = 'payment.settled'"
+            "SELECT payment_id, detail ->> 'source' FROM timeline WHERE kind = 'payment.settled'"
         )
-        return [row["source"] for row in rows]
-
-    async def refund_of(self, payment_id: str) -> dict[str, Any]:
-        """Wait until a payment's refund has come to its end, and return it."""
-
-        async def look() -> dict[str, Any] | None:
-            rows = await self.town.rows("SELECT * FROM refunds WHERE payment_id = $1", payment_id)
-            found = dict(rows[0]) if rows else None
-            return found if found and found["status"] == self.kind.refund_ends else None
-
-        found: dict[str, Any] | None = await eventually(look, 30, f"the refund of {payment_id}")
-        assert found is not None
-        return found
-
-    def pay(self, payment_id: str) -> None:
-        """Have the shopper pay now, also what was closed."""
-        charge = self.charge(payment_id)
-        charge.script = parse_script({"pays_after_s": 0, "pays_though_closed": True})
-        self.mock.plan_callback(charge, 0.0)
-
-    async def settled_by(self) -> str:
-        """Wait until both payments of o-1 are known to be paid; return the one that is kept."""
-
-        async def look() -> str | None:
-            order = (await self.shop.order("o-1")).body
-            all_paid = {"SUCCEEDED"} == {one["status"] for one in order["payments"]}
-            return order["settled_by"] if order["status"] == "PAID" and all_paid else None
-
-        return str(await eventually(look, 30, "both are paid"))
-
-    def kept(self) -> int:
-        """Return what the gateway captured and did not give back."""
-        return int(self.mock.books.balance(self.mock.clock())["kept"])
-
-    def charge(self, payment_id: str) -> Charge:
-        """Return a payment's charge."""
-        return self.mock.books.charges[payment_id]
+        return tuple(rows[0]) if rows else None
 
 
 @pytest.fixture(params=sorted(KINDS))
@@ -97,105 +58,133 @@ def kind(request: pytest.FixtureRequest) -> KindOfGateway:
     return KINDS[request.param]
 
 
+Place = tuple[Path, str, str, str]
+
+
+@pytest.fixture
+def place(tmp_path: Path, postgres_dsn: str, amqp_url: str, redis_url: str) -> Place:
+    """Where a town is opened."""
+    return tmp_path, postgres_dsn, amqp_url, redis_url
+
+
 @asynccontextmanager
-async def opened(town: Town, kind: KindOfGateway, **changed: str) -> AsyncIterator[Branch]:
-    """Give a branch whose worker was started with these variables."""
+async def stand_of(
+    kind: KindOfGateway, place: Place, ladder: list[str], policy: str = "cancel"
+) -> AsyncIterator[Stand]:
+    """Open a town with a gateway of this kind beside its mock."""
     mock = kind.make()
     async with serving(mock) as url:
-        variables = {"PAYONCE_HTTP__API_TOKEN": API_TOKEN, **kind.environment(mock, url, NAME)}
-        worker = town.worker(**{**variables, **changed})
-        worker.be_reachable()
-        await worker.start()
-        async with open_shop(worker) as [shop]:
-            yield Branch(town, mock, kind, worker, shop)
+        told = {"LADDER": json.dumps(ladder), "TIMEOUT_S": "2", **kind.variables(mock, url)}
+        env = {f"PAYONCE_GATEWAYS__{NAME.upper()}__{name}": one for name, one in told.items()}
+        env["PAYONCE_HTTP__API_TOKEN"] = API_TOKEN
+        env["PAYONCE_ON_SECOND_PAYMENT__POLICY"] = policy
+        env["PAYONCE_REFUND__HOLD_ABOVE"] = json.dumps({kind.currency: 100_000})
+        folder, dsn, amqp, redis = place
+        async with open_town(folder, dsn, amqp, redis, **env) as town:
+            worker = town.worker()
+            worker._env["PAYONCE_HTTP__PUBLIC_URL"] = f"http://127.0.0.1:{worker.port}"
+            kind.listen(mock, f"http://127.0.0.1:{worker.port}/v1/webhooks/{NAME}")
+            await worker.start()
+            async with open_shop(worker) as [shop]:
+                yield Stand(town, worker, shop, kind, mock)
 
 
-def test_every_kind_is_here() -> None:
-    """No kind without its days in a whole payonce."""
-    assert set(CONFIGURED) == set(KINDS)
+async def test_a_poll_finds_the_payment(kind: KindOfGateway, place: Place) -> None:
+    """Where the callback is lost."""
+    async with stand_of(kind, place, FAST_LADDER) as stand:
+        answer = await stand.apply(callbacks="lost")
+        assert (201, "PENDING") == (answer.status, answer.body["status"])
+        stand.pay(answer)
+        found = await eventually(stand.settled_by, 20, "the poll settles")
+    assert (answer.body["payment_id"], "poll") == found
 
 
-async def test_a_poll_settles(town: Town, kind: KindOfGateway) -> None:
-    """Callbacks get lost; the order service hears all the same."""
-    async with town.order_service(), opened(town, kind) as branch:
-        payment_id = await branch.apply(pays_after_s=0.3, callbacks="lost")
-        await eventually(lambda: branch.is_paid_by(payment_id), 20)
-        await eventually(lambda: "o-1" in town.orders.events)
-        assert ["poll"] == await branch.sources()
-        row = (await town.rows("SELECT status, gateway_ref FROM payments"))[0]
-    assert ("SUCCEEDED", branch.charge(payment_id).gateway_ref) == tuple(row)
+async def test_a_callback_settles(kind: KindOfGateway, place: Place) -> None:
+    """Long before any poll, and a repeated one changes nothing."""
+    async with stand_of(kind, place, SLOW_LADDER) as stand:
+        answer = await stand.apply(callbacks="twice")
+        stand.pay(answer)
+        found = await eventually(stand.settled_by, 20, "the callback settles")
+        # Where money is captured, that is told as well.
+        wanted = 4 if kind.needs_capture else 2
+        await eventually(lambda: stand.mock.callbacks.sent == wanted)
+        told = "SELECT count(*) FROM timeline WHERE kind = 'payment.settled'"
+        assert 1 == await stand.town.count(told)
+    assert (answer.body["payment_id"], "webhook") == found
 
 
-async def test_a_callback_settles(town: Town, kind: KindOfGateway) -> None:
-    """No poll comes to its turn meanwhile; a doubled callback is one."""
-    async with opened(town, kind, PAYONCE_POLL__LADDER=SLOW) as branch:
-        payment_id = await branch.apply(pays_after_s=0.3, callbacks="twice")
-        await eventually(lambda: branch.is_paid_by(payment_id), 20)
-        assert ["webhook"] == await branch.sources()
-        await eventually(lambda: branch.mock.callbacks.sent == 2)
-        assert 1 == await town.count("SELECT count(*) FROM webhook_inbox")
-
-
-async def test_what_was_paid_twice_goes_back_once(town: Town, kind: KindOfGateway) -> None:
-    """Or ends as MANUAL where the gateway cannot: the books tell."""
-    allow = {"PAYONCE_ON_SECOND_PAYMENT__POLICY": "allow"}
-    async with opened(town, kind, **allow) as branch:
-        payments = {await branch.apply(), await branch.apply()}
-        assert 2 == len(payments)
-        for payment_id in payments:
-            branch.pay(payment_id)
-        settled = await branch.settled_by()
-        (other,) = payments - {settled}
-        refund = await branch.refund_of(other)
-        assert (AMOUNT, "order-paid") == (refund["amount"], refund["reason"])
-        await eventually(lambda: branch.kept() == _kept(branch))
-    assert 0 == branch.charge(settled).refunded
-
-
-def _kept(branch: Branch) -> int:
-    return AMOUNT if branch.kind.refund_ends == "SUCCEEDED" else 2 * AMOUNT
-
-
-async def test_a_close_that_lies_costs_nobody_money(town: Town, kind: KindOfGateway) -> None:
-    """The earlier code is closed, is paid all the same, and the later one too: one is kept."""
-    async with opened(town, kind) as branch:
-        first = await branch.apply(closes="lies", callbacks="lost")
-        second = await branch.apply()
-        assert first != second
-        for payment_id in (first, second):
-            branch.pay(payment_id)
-        settled = await branch.settled_by()
-        (other,) = {first, second} - {settled}
-        await branch.refund_of(other)
-        await eventually(lambda: branch.kept() == _kept(branch))
-    assert 0 == branch.charge(settled).refunded
-
-
-async def test_a_callback_that_is_forged_changes_nothing(town: Town, kind: KindOfGateway) -> None:
-    """Another byte, no signature, or too old: refused, and nothing is kept."""
-    async with opened(town, kind, PAYONCE_POLL__LADDER=SLOW) as branch:
-        payment_id = await branch.apply()
-        charge = branch.charge(payment_id)
-        charge.paid_at = time.time()
-        letter = branch.mock.charge_letter(charge, time.time())
+async def test_a_forged_callback_changes_nothing(kind: KindOfGateway, place: Place) -> None:
+    """One byte more, and it is refused."""
+    async with stand_of(kind, place, SLOW_LADDER) as stand:
+        answer = await stand.apply(callbacks="lost")
+        stand.pay(answer)
+        charge = stand.mock.books.charges[answer.body["payment_id"]]
+        letter = stand.mock.charge_letter(charge, stand.mock.clock())
         assert letter is not None
-        now = int(time.time())
-        good, content = dict(letter.headers(now)), letter.content
-        forged: list[tuple[bytes, dict[str, str]]] = [
-            (content + b" ", good),
-            (content.replace(b"1", b"2", 1), good),
-            (content, {}),
-            (content, dict.fromkeys(good, "")),
-        ]
-        if kind.ages:
-            forged += [(content, dict(letter.headers(now + off_s))) for off_s in (-310, 310)]
-        for body, headers in forged:
-            status, _ = await post(url_of(branch.worker, NAME), body, headers)
-            assert 401 == status
-        assert 0 == await town.count("SELECT count(*) FROM webhook_inbox")
-        assert [] == await branch.sources()
-        good_status, _ = await post(url_of(branch.worker, NAME), content, dict(letter.headers(now)))
-        assert 200 == good_status
-        await eventually(lambda: branch.is_paid_by(payment_id), 20)
-        accepted = f'payonce_callbacks_total{{gateway="{NAME}",outcome="accepted"}}'
-        assert 1 == await counted(branch.worker, accepted)
+        url = f"http://127.0.0.1:{stand.worker.port}/v1/webhooks/{NAME}"
+        headers = dict(letter.headers(int(stand.mock.clock())))
+        async with aiohttp.ClientSession() as session:
+            async with session.post(url, data=letter.content + b" ", headers=headers) as forged:
+                assert 401 == forged.status
+            assert 0 == await stand.town.count("SELECT count(*) FROM webhook_inbox")
+            async with session.post(url, data=letter.content, headers=headers) as genuine:
+                assert letter.is_taken(genuine.status, await genuine.read())
+        found = await eventually(stand.settled_by, 20, "the genuine one settles")
+    assert found is not None
+
+
+async def test_who_was_quicker_than_the_close_has_paid(kind: KindOfGateway, place: Place) -> None:
+    """The shopper pays, and then chooses another channel: there is nothing more to pay."""
+    async with stand_of(kind, place, SLOW_LADDER) as stand:
+        first = await stand.apply(callbacks="lost")
+        stand.pay(first)
+        second = await stand.apply("mock")
+        if kind.needs_capture:
+            # Who has only agreed was not quicker: what is closed is never captured.
+            assert 201 == second.status
+            assert 0 == stand.mock.books.charges[first.body["payment_id"]].captured
+            return
+        found = await eventually(stand.settled_by, 20, "the close finds the money")
+    assert (409, "order-paid") == (second.status, second.problem)
+    assert (first.body["payment_id"], "close") == found
+
+
+async def test_another_channel_closes_this_one(kind: KindOfGateway, place: Place) -> None:
+    """What was shown before can no longer be paid."""
+    async with stand_of(kind, place, SLOW_LADDER) as stand:
+        first = await stand.apply()
+        second = await stand.apply("mock")
+        assert 201 == second.status
+        closed = "SELECT count(*) FROM timeline WHERE kind = 'payment.closed'"
+        await eventually(lambda: _is_one(stand.town, closed), 20, "it is closed")
+        charge = stand.mock.books.charges[first.body["payment_id"]]
+        expected = "pending" if kind.needs_capture else "closed"
+        assert expected == charge.status(stand.mock.clock())
+
+
+async def test_what_was_paid_twice_goes_back_or_to_a_person(
+    kind: KindOfGateway, place: Place
+) -> None:
+    """The other gateway's payment settles the order; the close of this one finds its money."""
+    async with stand_of(kind, place, SLOW_LADDER, policy="allow") as stand:
+        ours, other = await stand.apply(callbacks="lost"), await stand.apply("mock")
+        stand.pay(ours)
+        for charge in stand.town.mock.books.charges.values():
+            charge.script = parse_script({"pays_after_s": 0})
+        if kind.needs_capture:
+            closed = "SELECT count(*) FROM timeline WHERE kind = 'payment.closed'"
+            await eventually(lambda: _is_one(stand.town, closed), 30, "nothing was paid twice")
+            assert 0 == stand.mock.books.charges[ours.body["payment_id"]].captured
+            return
+        wanted = "SUCCEEDED" if kind.can_refund else "MANUAL"
+        sql = f"SELECT count(*) FROM refunds WHERE status = '{wanted}'"
+        await eventually(lambda: _is_one(stand.town, sql), 30, f"the refund is {wanted}")
+        back = stand.mock.books.charges[ours.body["payment_id"]].refunded
+        found = await stand.settled_by()
+    assert found is not None
+    assert other.body["payment_id"] == found[0]
+    assert (1999 if kind.can_refund else 0) == back
+
+
+async def _is_one(town: Town, sql: str) -> bool:
+    return await town.count(sql) == 1

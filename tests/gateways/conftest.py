@@ -6,12 +6,18 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from gateway_mock.app import serving
+from gateway_mock.paypal import PaypalMock
 from gateway_mock.server import Mock
+from gateway_mock.stripe import StripeMock
 from gateway_mock.wechatpay import WechatPayMock
 from payonce.settings.kinds.http import HttpCredentials
 from payonce.settings.secret import Secret
+from tests.gateways.paypal_rigs import open_paypal
 from tests.gateways.rigs import NotingMeter, open_gateway
-from tests.gateways.stage import HttpStage, Stage, WechatPayStage
+from tests.gateways.stage import HttpStage, PaypalStage, Stage, StripeStage, WechatPayStage
+from tests.support.paypal import KEYS
+from tests.support.paypal_schema import check
+from tests.support.stripe import credentials_of
 from tests.support.wechatpay import credentials_for, sandbox
 
 TIMEOUT_S = 2.0
@@ -29,6 +35,25 @@ async def _http() -> AsyncIterator[Stage]:
 
 
 @asynccontextmanager
+async def _stripe() -> AsyncIterator[Stage]:
+    mock, meter = StripeMock(), NotingMeter()
+    credentials = credentials_of(mock)
+    async with (
+        serving(mock) as url,
+        open_gateway(url, meter, credentials=credentials, timeout_s=TIMEOUT_S) as gateway,
+    ):
+        yield StripeStage(gateway, meter, mock)
+
+
+@asynccontextmanager
+async def _paypal() -> AsyncIterator[Stage]:
+    mock, meter = PaypalMock(keys=KEYS, check=check), NotingMeter()
+    async with serving(mock) as url, open_paypal(url, mock, meter) as rig:
+        yield PaypalStage(rig.gateway, meter, mock)
+    assert [] == mock.problems
+
+
+@asynccontextmanager
 async def _wechatpay() -> AsyncIterator[Stage]:
     mock, meter = WechatPayMock(sandbox()), NotingMeter()
     credentials = credentials_for(mock.sandbox)
@@ -41,6 +66,8 @@ async def _wechatpay() -> AsyncIterator[Stage]:
 
 STAGES: Mapping[str, Callable[[], AbstractAsyncContextManager[Stage]]] = {
     "http": _http,
+    "paypal": _paypal,
+    "stripe": _stripe,
     "wechatpay": _wechatpay,
 }
 

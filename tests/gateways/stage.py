@@ -3,8 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from gateway_mock.paypal import PaypalMock
 from gateway_mock.server import Mock
 from payonce.ports.gateway import Gateway
+from tests.gateways.remembering import Remembering
 from tests.gateways.rigs import NotingMeter
 
 
@@ -15,7 +17,10 @@ class Nature:
     `has_link`: a new charge has a link besides its code. `has_ref_at_once`: and an id of the
     gateway. `can_forbid_closing`: it can be one that closes nothing. `tells_paid_first`: a close of
     what is paid is answered so. `tells_parts`: it says how much somebody else sent back, not only
-    that it was something.
+    that it was something. `fails_for_good`: a declined shopper may not try again. `finds_nothing`:
+    how a question is answered about what is not there. `needs_capture`: who pays only agrees; the
+    money moves when it is captured, or never. `calls`: what is asked of it for create, query, query
+    of another, close and query_refund, where that is not one call each.
     """
 
     has_link: bool = True
@@ -23,6 +28,10 @@ class Nature:
     can_forbid_closing: bool = True
     tells_paid_first: bool = True
     tells_parts: bool = True
+    fails_for_good: bool = True
+    finds_nothing: str = "4xx"
+    needs_capture: bool = False
+    calls: tuple[tuple[str, str], ...] = ()
 
 
 class Stage(Protocol):
@@ -107,8 +116,42 @@ class HttpStage:
         charge.script = replace(charge.script, **changed)
 
 
+class StripeStage(HttpStage):
+    """The `stripe` adapter before its strict mock; it asks by Stripe's ids, as payonce does."""
+
+    nature = Nature(fails_for_good=False, finds_nothing="2xx")
+
+    def __init__(self, gateway: Gateway, meter: NotingMeter, mock: Mock) -> None:
+        super().__init__(Remembering(gateway), meter, mock)
+
+    def forbid_closing(self) -> None:
+        """Give the shoppers vouchers, which no close takes back."""
+        for payment_id in self._mock.books.charges:
+            self._rewrite(payment_id, voucher_after_s=0.0)
+
+
+class PaypalStage(HttpStage):
+    """The `paypal` adapter before its strict mock, and what decides on its captures."""
+
+    nature = Nature(
+        can_forbid_closing=False,
+        needs_capture=True,
+        # A token first; without PayPal's id nothing is asked, and a close is ours alone.
+        calls=(("token", "2xx"), ("create", "2xx"), ("query", "2xx"), ("query_refund", "2xx")),
+    )
+
+    def __init__(self, gateway: Gateway, meter: NotingMeter, mock: PaypalMock) -> None:
+        super().__init__(gateway, meter, mock)
+        self._paypal = mock
+
+    def refund_outside(self, payment_id: str, amount: int) -> None:
+        """Send captured money back past payonce."""
+        self._paypal.take(payment_id)
+        super().refund_outside(payment_id, amount)
+
+
 class WechatPayStage(HttpStage):
-    """The `wechatpay` adapter before its strict mock, which keeps the same books."""
+    """The `wechatpay` adapter before its strict mock."""
 
     nature = Nature(
         has_link=False,

@@ -1,7 +1,7 @@
 """The `wechatpay` adapter: what it makes of WeChat Pay's words, and of words of others."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -113,18 +113,18 @@ async def test_what_counts_is_the_order_s_total() -> None:
         assert 1999 == (await rig.gateway.query(CHARGE)).amount
 
 
-UNPROVEN: dict[str, bytes] = {
-    "unsigned": answer(order(sandbox())),
-    "signed by a stranger": signed_answer(other_certificate(), order(sandbox())),
-    "signed long ago": signed_answer(KEY, order(sandbox()), age_s=310),
-    "signed in the future": signed_answer(KEY, order(sandbox()), age_s=-310),
-    "a probe": signed_answer(KEY, order(sandbox())).replace(
+UNPROVEN: dict[str, Callable[[], bytes]] = {
+    "unsigned": lambda: answer(order(sandbox())),
+    "signed by a stranger": lambda: signed_answer(other_certificate(), order(sandbox())),
+    "signed long ago": lambda: signed_answer(KEY, order(sandbox()), age_s=310),
+    "signed in the future": lambda: signed_answer(KEY, order(sandbox()), age_s=-310),
+    "a probe": lambda: signed_answer(KEY, order(sandbox())).replace(
         b"Wechatpay-Signature: ", b"Wechatpay-Signature: WECHATPAY/SIGNTEST/"
     ),
-    "another body": signed_answer(KEY, order(sandbox())).replace(
+    "another body": lambda: signed_answer(KEY, order(sandbox())).replace(
         b'"total": 1999', b'"total": 1998'
     ),
-    "a refusal by a stranger": signed_answer(
+    "a refusal by a stranger": lambda: signed_answer(
         other_certificate(), {"code": "ORDER_NOT_EXIST"}, status=404
     ),
 }
@@ -134,7 +134,7 @@ UNPROVEN: dict[str, bytes] = {
 async def test_an_answer_that_is_not_proven_concludes_nothing(name: str) -> None:
     """A query is UNKNOWN, what acts may have acted."""
     async with (
-        hostile(always(UNPROVEN[name])) as server,
+        hostile(always(UNPROVEN[name]())) as server,
         open_rig(server.url) as rig,
     ):
         report = await rig.gateway.query(CHARGE)

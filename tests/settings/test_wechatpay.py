@@ -166,7 +166,7 @@ SLIPS: list[tuple[str, str | None, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "key", "problem"), SLIPS)
+@pytest.mark.parametrize(("name", "value", "key", "problem"), SLIPS, ids=range(len(SLIPS)))
 def test_a_slip_is_named_and_no_secret_told(
     tmp_path: Path, name: str, value: str | None, key: str, problem: str
 ) -> None:

@@ -17,7 +17,7 @@ from tests.support.servers import Servers
 EMPTY = """
 ALTER TABLE timeline DISABLE TRIGGER timeline_is_not_emptied;
 TRUNCATE orders, payments, refunds, outbox, timeline, webhook_inbox, delay_queues,
-    idempotency_keys;
+    idempotency_keys, captures;
 TRUNCATE gateways, gateway_journal, workers;
 ALTER TABLE timeline ENABLE TRIGGER timeline_is_not_emptied;
 """

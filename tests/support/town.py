@@ -49,10 +49,6 @@ class Worker:
         self._arguments = arguments
         self.process: asyncio.subprocess.Process | None = None
 
-    def be_reachable(self) -> None:
-        """Have gateways call back to this very worker; before it starts."""
-        self._env["PAYONCE_HTTP__PUBLIC_URL"] = f"http://127.0.0.1:{self.port}"
-
     async def start(self, *, ready: bool = True) -> None:
         """Start it and, unless told otherwise, wait until it is ready."""
         with self.log.open("ab") as out:
