@@ -118,11 +118,26 @@ async def test_the_index_of_a_search_may_lag() -> None:
 async def test_an_object_of_another_account_is_no_word() -> None:
     """Stripe forgets nothing: what it does not find under its own id was never this account's."""
     async with open_desk() as desk:
-        for ref in ("cs_test_other", "pi_other", "ch_1", "https://x/../"):
+        for ref in ("cs_test_other", "pi_other"):
             charge = ChargeRef("p-1", ref)
-            assert Outcome.UNKNOWN is (await desk.gateway.query(charge)).outcome
+            report = await desk.gateway.query(charge)
+            assert (Outcome.UNKNOWN, True) == (report.outcome, "another account" in report.reason)
             found = await desk.gateway.query_refund("rf-1", charge)
             assert RefundOutcome.UNKNOWN is found.outcome
+            assert CloseAnswer.NOT_FOUND is await desk.gateway.close(charge)
+
+
+@pytest.mark.parametrize("ref", ["ch_1", "", "https://x/../", "pi_1/../../x", "cs_", "pi_\u00e9"])
+async def test_what_is_no_id_of_stripe_is_not_asked_about(ref: str) -> None:
+    """Whatever a message called the gateway's id."""
+    charge = ChargeRef("p-1", ref)
+    async with open_desk() as desk:
+        assert Outcome.UNKNOWN is (await desk.gateway.query(charge)).outcome
+        assert CloseAnswer.UNKNOWN is await desk.gateway.close(charge)
+        found = await desk.gateway.query_refund("rf-1", charge)
+        with pytest.raises(GatewayRetryable):
+            await desk.gateway.refund(replace(NEW_REFUND, gateway_ref=ref))
+    assert (RefundOutcome.UNKNOWN, []) == (found.outcome, desk.meter.asked)
 
 
 async def test_a_session_of_another_payment_is_no_word() -> None:

@@ -156,6 +156,12 @@ async def test_a_header_out_of_shape_is_a_bad_signature(gateway: Gateway, header
     assert "bad-signature" == await refused(gateway, {"stripe-signature": header})
 
 
+async def test_two_times_are_none(gateway: Gateway) -> None:
+    """Though one of them was signed: which one counts, nobody says."""
+    header = signed()["Stripe-Signature"]
+    assert "bad-signature" == await refused(gateway, {"stripe-signature": f"{header},t=2"})
+
+
 @HYPOTHESIS
 @given(data=st.data())
 async def test_no_flipped_byte_of_the_body_passes(gateway: Gateway, data: st.DataObject) -> None:

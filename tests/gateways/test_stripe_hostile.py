@@ -280,7 +280,7 @@ ERRORS = [
     (404, "resource_missing", "invalid_request_error", GatewayRefused, GatewayRefused),
     (408, "", "api_error", GatewayAmbiguous, UNKNOWN),
     (409, "idempotency_key_in_use", "idempotency_error", GatewayRetryable, UNKNOWN),
-    (409, "lock_timeout", "invalid_request_error", GatewayRetryable, GatewayRetryable),
+    (409, "", "invalid_request_error", GatewayRetryable, GatewayRetryable),
     (429, "lock_timeout", "invalid_request_error", GatewayRetryable, GatewayRetryable),
     (500, "", "api_error", GatewayAmbiguous, UNKNOWN),
     (502, "", "api_error", GatewayAmbiguous, UNKNOWN),
@@ -327,6 +327,15 @@ async def test_a_refusal_tells_why() -> None:
         with pytest.raises(GatewayRefused) as caught:
             await gateway.create(NEW_CHARGE)
     assert ("http-400", "amount_too_small: No.") == (caught.value.code, caught.value.problem)
+
+
+async def test_a_refused_question_tells_why_too() -> None:
+    """So that a wrong key is seen for what it is."""
+    raw = answer(error_object(message="Invalid API Key provided"), 401)
+    async with asking(always(raw), credentials=CREDENTIALS) as (gateway, _):
+        report = await gateway.query(replace(SESSION, gateway_ref=None))
+    reason = "http-401 invalid_request_error: Invalid API Key provided"
+    assert (Outcome.UNKNOWN, reason) == (report.outcome, report.reason)
 
 
 async def test_nothing_secret_is_told() -> None:
@@ -430,6 +439,15 @@ async def test_a_session_is_asked_for_as_the_reference_says() -> None:
     )
     assert "x-stripe-client-telemetry" not in headers
     assert "telemetry" not in headers["x-stripe-client-user-agent"]
+
+
+async def test_the_version_is_ours_whatever_the_sdk_would_ask_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So that a newer SDK brings no other objects."""
+    monkeypatch.setattr("payonce.gateways.stripe_line.API_VERSION", "2020-01-01.earlier")
+    request, _ = await sent(lambda gateway: gateway.query(INTENT))
+    assert "2020-01-01.earlier" == request.headers["stripe-version"]
 
 
 async def test_a_payment_intent_is_asked_for_as_the_reference_says() -> None:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from payonce.domain.report import GatewayReport, Outcome, RefundOutcome, RefundReport
-from payonce.gateways.caller import unknown
 from payonce.gateways.client import Answer, NoAnswer
 from payonce.gateways.http_words import Nonsense, decode
 from payonce.gateways.stripe_line import Phone
@@ -19,6 +18,7 @@ from payonce.gateways.stripe_shapes import (
 from payonce.gateways.stripe_words import (
     intent_of,
     is_ref,
+    no_word,
     read_charge,
     refund_of,
     refund_report,
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _PAGE = 50
 _MOST_PAGES = 4
+_FEW = 5
+"""Objects that may be large: a page of them must stay within what an answer may have."""
 
 
 class Files:
@@ -68,11 +70,11 @@ class Files:
         answer = await self._phone.ask(
             call,
             lambda v1: v1.payment_intents.search_async(
-                {"query": query, "limit": 10, "expand": FOUND_EXPANDS}
+                {"query": query, "limit": _FEW, "expand": FOUND_EXPANDS}
             ),
         )
         if isinstance(answer, NoAnswer) or answer.status != 200:
-            return unknown(answer)
+            return no_word(answer)
         page = decode(intent_pages, answer.body)
         if isinstance(page, Nonsense):
             return GatewayReport(Outcome.UNKNOWN, reason=page.problem)
@@ -87,11 +89,11 @@ class Files:
         intent = intent_of(found)
         params: DisputeListParams = {
             "payment_intent": intent.id if intent else "",
-            "limit": _PAGE,
+            "limit": _FEW,
         }
         answer = await self._phone.ask(call, lambda v1: v1.disputes.list_async(params))
         if isinstance(answer, NoAnswer) or answer.status != 200:
-            return unknown(answer)
+            return no_word(answer)
         page = decode(dispute_pages, answer.body)
         if isinstance(page, Nonsense):
             return GatewayReport(Outcome.UNKNOWN, reason=page.problem)
@@ -142,7 +144,7 @@ def _read(answer: Answer | NoAnswer) -> Found | GatewayReport:
     if isinstance(answer, Answer) and answer.status == 404:
         return GatewayReport(Outcome.UNKNOWN, reason="not there: is it another account's key?")
     if isinstance(answer, NoAnswer) or answer.status != 200:
-        return unknown(answer)
+        return no_word(answer)
     found = read_charge(answer)
     if isinstance(found, Nonsense):
         return GatewayReport(Outcome.UNKNOWN, reason=found.problem)

@@ -16,7 +16,8 @@ from payonce.domain.errors import InvalidField
 from payonce.domain.ids import check_id
 from payonce.domain.money import EXPONENTS, MAX_AMOUNT
 from payonce.domain.report import GatewayReport, Outcome, RefundOutcome, RefundReport
-from payonce.gateways.client import Answer
+from payonce.gateways.caller import unknown
+from payonce.gateways.client import Answer, NoAnswer
 from payonce.gateways.http_words import Nonsense, decode, said
 from payonce.gateways.money import Scale
 from payonce.gateways.stripe_shapes import (
@@ -273,6 +274,15 @@ def _told_of_charge(kind: str, raw: bytes) -> GatewayReport:
             return GatewayReport(Outcome.PENDING)
         case _:
             raise InvalidField("data.object", f"{kind:.60} is of no interest", EVENTS)
+
+
+def no_word(answer: Answer | NoAnswer) -> GatewayReport:
+    """Return the report of a question that brought no word, with Stripe's own where it has some."""
+    report = unknown(answer)
+    error = error_of(answer) if isinstance(answer, Answer) else None
+    if error is None or not error.type:
+        return report
+    return replace(report, reason=said(f"{report.reason} {words_of(error)}"))
 
 
 def event_id_of(body: bytes) -> str:

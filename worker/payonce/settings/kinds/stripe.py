@@ -106,8 +106,8 @@ STRIPE = Kind(
     # A Checkout Session can be paid for 24 hours unless it is expired before
     # (docs.stripe.com/api/checkout/sessions/create, expires_at).
     lateness="24h",
-    # 100 calls a second in live mode, 25 of them to one endpoint, and polls go to one; 25 in all in a
-    # sandbox (docs.stripe.com/rate-limits).
+    # 100 calls a second in live mode, 25 of them to one endpoint, and polls go to one; 25 in all
+    # in a sandbox (docs.stripe.com/rate-limits).
     rate_per_s=25,
     # Keys may be pruned once they are 24 hours old (docs.stripe.com/api/idempotent_requests).
     refund_key_window="24h",
