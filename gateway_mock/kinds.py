@@ -9,6 +9,7 @@ from gateway_mock.paypal_keys import keys_in
 from gateway_mock.server import Mock
 from gateway_mock.shopper import Profile
 from gateway_mock.stripe import StripeMock
+from gateway_mock.wechatpay import WechatPayMock
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,13 @@ def _stripe(options: Options) -> Mock:
     return StripeMock(make_profile=options.make_profile, webhook_url=options.webhook_url)
 
 
+def _wechatpay(options: Options) -> Mock:
+    return WechatPayMock.kept(options.keys, options.make_profile)
+
+
 KINDS: Mapping[str, Callable[[Options], Mock]] = {
     "http": _http,
     "paypal": _paypal,
     "stripe": _stripe,
+    "wechatpay": _wechatpay,
 }

@@ -21,7 +21,8 @@ class Script:
     cut off), "500" and "timeout" after it took effect; "refused", "unheard" (500), "429" and "503"
     without any effect; "ok". `refunds_forgotten_after_s`: so much later the gateway knows nothing
     of a refund: the same id again sends the money again. `closes`: "truly", or "lies": it says
-    closed, and is not.
+    closed, and is not; "paying": it is not now, the shopper is about to pay (WeChat Pay alone).
+    "abnormal": a refund whose money left the shop and did not arrive (WeChat Pay alone).
 
     `voucher_after_s`: from then on the shopper holds a voucher, which no close takes back.
     `pays_on_close`: the shopper is quicker than the close that comes.
@@ -107,9 +108,9 @@ _FAULTS = {
     "capture_faults": CAPTURE_FAULTS,
 }
 _CHOICES: dict[str, frozenset[str | None]] = {
-    "closes": frozenset({"truly", "lies"}),
-    "refunds": frozenset({"succeeded", "pending", "failed"}),
-    "refunds_turn": frozenset({None, "succeeded", "failed"}),
+    "closes": frozenset({"truly", "lies", "paying"}),
+    "refunds": frozenset({"succeeded", "pending", "failed", "abnormal"}),
+    "refunds_turn": frozenset({None, "succeeded", "failed", "abnormal"}),
     "callbacks": frozenset({"once", "twice", "lost"}),
     "captures": frozenset({"completed", "pending", "declined"}),
     "captures_turn": frozenset({None, "completed", "declined"}),

@@ -16,6 +16,7 @@ from payonce.settings import load
 from payonce.settings.kinds import KINDS
 from payonce.settings.sources import OTHER, PREFIX, SERVERS
 from payonce.settings.table import Table
+from tests.support import wechatpay
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -35,8 +36,13 @@ webhook_id = "8PT597110X687430L"
 secret_key = "sk_test_0123456789abcdef"
 webhook_secret = "whsec_AbCdEfGhIjKlMnOpQrStUvWx01234567"
 """,
+    "wechatpay": "",
 }
 """What a gateway of each kind must be told; the first one's defaults are those of the page."""
+VARIABLES: dict[str, Callable[[], dict[str, str]]] = {
+    "wechatpay": lambda: wechatpay.environment_for(wechatpay.sandbox(), "NAME"),
+}
+"""The same for kinds that need keys in PEM, as variables."""
 INHERITED = {
     "gateways.NAME.ladder": "`poll.ladder`",
     "gateways.NAME.watch_for": "`poll.watch_for`",
@@ -71,7 +77,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     for kind, told in CONFIGURATIONS.items():
         monkeypatch.setattr(RecordingTable, "asked", {})
         path.write_text(f'[gateways.NAME]\nkind = "{kind}"\n{told}', encoding="utf-8")
-        load.load_settings({}, config_path=path)
+        load.load_settings(VARIABLES.get(kind, dict)(), config_path=path)
         asked = RecordingTable.asked | asked
     return asked
 

@@ -9,14 +9,16 @@ from gateway_mock.app import serving
 from gateway_mock.paypal import PaypalMock
 from gateway_mock.server import Mock
 from gateway_mock.stripe import StripeMock
+from gateway_mock.wechatpay import WechatPayMock
 from payonce.settings.kinds.http import HttpCredentials
 from payonce.settings.secret import Secret
 from tests.gateways.paypal_rigs import open_paypal
 from tests.gateways.rigs import NotingMeter, open_gateway
-from tests.gateways.stage import HttpStage, PaypalStage, Stage, StripeStage
+from tests.gateways.stage import HttpStage, PaypalStage, Stage, StripeStage, WechatPayStage
 from tests.support.paypal import KEYS
 from tests.support.paypal_schema import check
 from tests.support.stripe import credentials_of
+from tests.support.wechatpay import credentials_for, sandbox
 
 TIMEOUT_S = 2.0
 
@@ -51,10 +53,22 @@ async def _paypal() -> AsyncIterator[Stage]:
     assert [] == mock.problems
 
 
+@asynccontextmanager
+async def _wechatpay() -> AsyncIterator[Stage]:
+    mock, meter = WechatPayMock(sandbox()), NotingMeter()
+    credentials = credentials_for(mock.sandbox)
+    async with (
+        serving(mock) as url,
+        open_gateway(url, meter, credentials=credentials, timeout_s=TIMEOUT_S) as gateway,
+    ):
+        yield WechatPayStage(gateway, meter, mock)
+
+
 STAGES: Mapping[str, Callable[[], AbstractAsyncContextManager[Stage]]] = {
     "http": _http,
     "paypal": _paypal,
     "stripe": _stripe,
+    "wechatpay": _wechatpay,
 }
 
 

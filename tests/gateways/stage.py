@@ -148,3 +148,15 @@ class PaypalStage(HttpStage):
         """Send captured money back past payonce."""
         self._paypal.take(payment_id)
         super().refund_outside(payment_id, amount)
+
+
+class WechatPayStage(HttpStage):
+    """The `wechatpay` adapter before its strict mock."""
+
+    nature = Nature(
+        has_link=False,
+        has_ref_at_once=False,
+        can_forbid_closing=False,
+        tells_paid_first=False,
+        tells_parts=False,
+    )

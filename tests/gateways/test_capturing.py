@@ -21,7 +21,8 @@ from payonce.ports.gateway import ChargeRef, CloseAnswer, NewCapture, RefundOutc
 from tests.gateways.guarding import Scripted
 from tests.gateways.paypal_rigs import change, end_order, keep
 from tests.gateways.rigs import NEW_CHARGE, NEW_REFUND
-from tests.handlers.fakes import FakeClock, FakeMeter
+from tests.handlers.fake_meter import FakeMeter
+from tests.handlers.fakes import FakeClock
 from tests.store.fake import FakeStore
 from tests.store.fake_captures import FakeCaptures
 from tests.store.making import NOW

@@ -7,8 +7,10 @@ from typing import cast
 from gateway_mock.paypal import PaypalMock
 from gateway_mock.server import Mock
 from gateway_mock.stripe import StripeMock
+from gateway_mock.wechatpay import WechatPayMock
 from tests.support.paypal import KEYS, variables_of
 from tests.support.paypal_schema import check
+from tests.support.wechatpay import environment_for, sandbox
 
 
 def pay(mock: Mock, payment_id: str) -> None:
@@ -69,6 +71,13 @@ def _listen_stripe(mock: Mock, url: str) -> None:
     cast("StripeMock", mock).webhook_url = url
 
 
+def _wechatpay(mock: Mock, url: str) -> Mapping[str, str]:
+    prefix = "PAYONCE_GATEWAYS__X__"
+    found = environment_for(cast("WechatPayMock", mock).sandbox, "X")
+    named = {name.removeprefix(prefix): value for name, value in found.items()}
+    return {**named, "BASE_URL": url}
+
+
 KINDS: dict[str, KindOfGateway] = {
     "boleto": KindOfGateway(StripeMock, _boleto, _listen_stripe, currency="BRL", can_refund=False),
     "http": KindOfGateway(Mock, _http),
@@ -77,5 +86,6 @@ KINDS: dict[str, KindOfGateway] = {
     ),
     "stripe": KindOfGateway(StripeMock, _stripe, _listen_stripe),
     "stripe-intents": KindOfGateway(StripeMock, _intents, _listen_stripe),
+    "wechatpay": KindOfGateway(lambda: WechatPayMock(sandbox()), _wechatpay),
 }
 """By a name of the tests; several may be of one kind."""

@@ -7,12 +7,14 @@ import aiohttp
 
 from payonce.gateways.http import HttpGateway
 from payonce.gateways.paypal import PaypalGateway
+from payonce.gateways.wechatpay import WechatPayGateway
 from payonce.ports.gateway import Gateway
 from payonce.ports.meter import GatewayMeter
 from payonce.settings import GatewaySettings
 from payonce.settings.kinds.http import HttpCredentials
 from payonce.settings.kinds.paypal import PaypalCredentials
 from payonce.settings.kinds.stripe import StripeCredentials
+from payonce.settings.kinds.wechatpay import WechatPayCredentials
 
 
 def build_gateways(
@@ -37,5 +39,7 @@ def build_gateway(
             return StripeGateway(settings, credentials, session, meter)
         case PaypalCredentials():
             return PaypalGateway(settings, credentials, session, meter)
+        case WechatPayCredentials():
+            return WechatPayGateway(settings, credentials, session, meter)
         case _:
             assert_never(credentials)
