@@ -9,6 +9,7 @@ from typing import Any
 import pika
 import pytest
 
+from payonce.ports.bus import WorkQueue
 from tests.support.documents import check_event
 from tests.support.town import Town, payments
 from tests.support.waiting import eventually
@@ -258,7 +259,7 @@ async def test_term_drains_and_exits_well(town: Town) -> None:
 
     assert await first.end(signal.SIGTERM) == 0
     drained = [line for line in first.log_lines() if line["event"] == "consumer.drained"]
-    assert [line["unfinished"] for line in drained] == [0] * 6
+    assert [line["unfinished"] for line in drained] == [0] * len(WorkQueue)
 
     await town.worker().start()
     await eventually(lambda: _is(lambda: town.count(_SUCCEEDED), 30), 20)

@@ -153,8 +153,12 @@
       hear(JSON.parse(event.data));
     });
     stream.onerror = () => {
-      streams = false;
-      plan();
+      // The browser tries again by itself, perhaps more often than this looks: the first failure
+      // alone brings the next look nearer, or no look would ever have its turn.
+      if (streams) {
+        streams = false;
+        plan();
+      }
       if (stream?.readyState === EventSource.CLOSED) {
         // The browser gives up after an answer that is no stream.
         setTimeout(listen, STREAM_AGAIN_MS);
