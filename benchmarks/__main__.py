@@ -1,4 +1,7 @@
-"""python -m benchmarks: burst, steady, memory, loss, statements, micro, profile, all."""
+"""python -m benchmarks WHAT.
+
+burst, steady, memory, loss, statements, told, outage, listeners, micro, profile, all.
+"""
 
 import argparse
 import asyncio
@@ -10,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import micro, profiling, scenarios
+from benchmarks import listeners, micro, profiling, scenarios, told
 from benchmarks.peers import PEERS, Peers, find_peers
 from benchmarks.report import markdown, warning
 from benchmarks.rig import Result
@@ -32,11 +35,32 @@ class Sizes:
     waiting: int
     loss_rate: float
     statements: int
+    down_s: float
+    listeners: int
     reps: int
 
 
-FULL = Sizes(burst=10_000, seconds=20, waiting=100_000, loss_rate=150, statements=1_000, reps=3)
-QUICK = Sizes(burst=2_000, seconds=5, waiting=5_000, loss_rate=60, statements=200, reps=1)
+FULL = Sizes(
+    burst=10_000,
+    seconds=20,
+    waiting=100_000,
+    loss_rate=150,
+    statements=1_000,
+    down_s=120,
+    listeners=5_000,
+    reps=3,
+)
+QUICK = Sizes(
+    burst=2_000,
+    seconds=5,
+    waiting=5_000,
+    loss_rate=60,
+    statements=200,
+    down_s=10,
+    listeners=500,
+    reps=1,
+)
+TOLD_RATE = 100.0
 
 
 def main() -> int:
@@ -71,7 +95,11 @@ def _run(options: argparse.Namespace, bench: Bench, peers: Peers | None) -> Iter
             yield from _bursts(bench, peers, options.n or sizes.burst, sizes.reps)
         case "all":
             yield from _bursts(bench, peers, options.n or sizes.burst, sizes.reps)
-            yield from _others(bench, sizes, ("steady", "memory", "loss", "statements"))
+            yield from _others(
+                bench,
+                sizes,
+                ("steady", "memory", "loss", "statements", "told", "outage", "listeners"),
+            )
         case name:
             yield from _others(bench, sizes, (name,))
 
@@ -100,6 +128,13 @@ def _others(bench: Bench, sizes: Sizes, names: tuple[str, ...]) -> Iterator[Resu
                 yield asyncio.run(scenarios.memory(bench, sizes.waiting))
             case "loss":
                 yield asyncio.run(scenarios.loss(bench, sizes.loss_rate, 20))
+            case "told":
+                for way in ("callback", "poll"):
+                    yield asyncio.run(told.told(bench, way, TOLD_RATE, sizes.seconds))
+            case "outage":
+                yield asyncio.run(told.outage(bench, TOLD_RATE, sizes.down_s))
+            case "listeners":
+                yield asyncio.run(listeners.listeners(bench, sizes.listeners))
             case _:
                 yield asyncio.run(scenarios.statements(bench, sizes.statements))
 
@@ -115,7 +150,10 @@ def _write(results: list[Result], out: Path | None) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names = ("all", "burst", "steady", "memory", "loss", "statements", "micro", "profile")
+    names = (
+        *("all", "burst", "steady", "memory", "loss", "statements", "told", "outage"),
+        *("listeners", "micro", "profile"),
+    )
     parser.add_argument("what", nargs="?", default="all", choices=names)
     parser.add_argument("--peers", action="store_true", help="the peers' bursts too, by turns")
     parser.add_argument("--quick", action="store_true", help="small numbers: does it work at all?")

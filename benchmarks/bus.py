@@ -94,9 +94,13 @@ class Bus:
 
     async def _publish_one(self, prefix: str, number: int) -> None:
         name = f"{prefix}-{number}"
+        await self.publish_payment(f"{name}.{time.time_ns() // 1000}", f"o-{name}")
+
+    async def publish_payment(self, payment_id: str, order_id: str) -> None:
+        """Publish one payment with confirm."""
         payment = {
-            "payment_id": f"{name}.{time.time_ns() // 1000}",
-            "order_id": f"o-{name}",
+            "payment_id": payment_id,
+            "order_id": order_id,
             "gateway": "mock",
             "amount": AMOUNT,
             "currency": CURRENCY,

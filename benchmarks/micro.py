@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 import uvloop
@@ -133,9 +133,9 @@ class _Silent(Announcer):
     def __init__(self, world: World) -> None:
         del world
 
-    async def announce(self, events: Sequence[Event]) -> int:
+    async def announce(self, events: Sequence[Event], acknowledged: Collection[str] = ()) -> int:
         """Tell nobody of `events`."""
-        del events
+        del events, acknowledged
         return 0
 
 

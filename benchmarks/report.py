@@ -18,6 +18,9 @@ def markdown(results: Sequence[Result]) -> str:
         "memory": _memory,
         "loss": _loss,
         "statements": _statements,
+        "told": _told,
+        "outage": _outage,
+        "listeners": _listeners,
     }
     parts = []
     for name, table in tables.items():
@@ -107,6 +110,36 @@ def _loss(results: Sequence[Result]) -> str:
     return _table("Loss and repeats", titles, rows)
 
 
+def _told(results: Sequence[Result]) -> str:
+    heads = (
+        *("by", "payments/s", "paid p50 ms", "p99", "settled p50 ms", "p99"),
+        *("foreign", "totals right"),
+    )
+    figures = ("paid_p50_ms", "paid_p99_ms", "settled_p50_ms", "settled_p99_ms")
+    rows = [
+        (
+            *(one["way"], f"{one['rate']:g}", *(f"{one[key]:,.0f}" for key in figures)),
+            *(f"{one['foreign']:.2f}", str(one["ok"])),
+        )
+        for one in results
+    ]
+    return _table("From paid, and from settled, to acknowledged by the order service", heads, rows)
+
+
+def _outage(results: Sequence[Result]) -> str:
+    heads = (
+        *("payments/s", "down s", "paid", "unacknowledged at its return"),
+        *("all told after s", "acknowledged", "booked twice", "events delivered again"),
+        "foreign",
+    )
+    keys = (
+        *("rate", "down_s", "n", "waiting"),
+        *("behind_s", "acknowledged", "booked_twice", "events_again", "foreign"),
+    )
+    rows = [tuple(f"{one[key]:g}" for key in keys) for one in results]
+    return _table("The order service is away", heads, rows)
+
+
 def _statements(results: Sequence[Result]) -> str:
     parts = []
     for one in results:
@@ -119,6 +152,26 @@ def _statements(results: Sequence[Result]) -> str:
         title = f"Statements for {one['n']:,} payments ({one['per_payment']:.3f} each)"
         parts.append(_table(title, ("when", "statement", "ran", "a payment"), rows))
     return "\n\n".join(parts)
+
+
+def _listeners(results: Sequence[Result]) -> str:
+    rows = [
+        (
+            f"{one['n']:,}",
+            f"{one['opened_per_s']:,}",
+            f"{one['kb_each']:.1f}",
+            f"{one['worker_mb']:.0f}",
+            f"{one['idle_cpu_percent']:.1f} %",
+            *(f"{one['pushed_ms'][key]:.1f}" for key in ("p50", "p99", "max")),
+            _spread([one["foreign"]], 2),
+        )
+        for one in results
+    ]
+    heads = (
+        *("listeners", "opened/s", "KiB each", "worker MiB", "worker CPU while idle"),
+        *("changed to pushed p50 ms", "p99", "worst", "foreign"),
+    )
+    return _table("Listeners", heads, rows)
 
 
 def _table(title: str, heads: Iterable[str], rows: Iterable[Sequence[str]]) -> str:

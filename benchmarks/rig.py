@@ -51,6 +51,7 @@ class Rig:
         self.gateway_url = f"http://127.0.0.1:{ports.free_port()}"
         self.dsn = database_of(servers)
         self.amqp_url = servers.fresh_vhost()
+        self.port = ports.free_port()
         self.worker = Worker(self.environment(), folder / "worker.log", setup.command)
         self._bus: Bus | None = None
         self._http: aiohttp.ClientSession | None = None
@@ -159,7 +160,7 @@ class Rig:
             "PAYONCE_POLL__LADDER": ladder,
             "PAYONCE_GATEWAYS__MOCK__BASE_URL": self.gateway_url,
             "PAYONCE_HTTP__HOST": "127.0.0.1",
-            "PAYONCE_HTTP__PORT": str(ports.free_port()),
+            "PAYONCE_HTTP__PORT": str(self.port),
             "PAYONCE_LOG_LEVEL": "info",
             **self.setup.environment,
         }

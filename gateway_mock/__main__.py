@@ -27,7 +27,13 @@ def main() -> int:
     except (OSError, ValueError) as error:
         print(f"gateway_mock: --profile: {error}", file=sys.stderr)
         return 2
-    options = Options(arguments.secret, arguments.keys, make_profile, arguments.webhook_url)
+    options = Options(
+        secret=arguments.secret,
+        keys=arguments.keys,
+        make_profile=make_profile,
+        webhook_url=arguments.webhook_url,
+        public_url=arguments.public_url,
+    )
     try:
         mock = KINDS[arguments.kind](options)
     except (OSError, ValueError, KeyError) as error:
@@ -91,6 +97,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--webhook-url", metavar="URL", help="where stripe and paypal post their callbacks"
     )
+    parser.add_argument(
+        "--public-url",
+        type=_url,
+        default=os.environ.get("GATEWAY_MOCK_PUBLIC_URL", ""),
+        metavar="URL",
+        help="where shoppers reach the wallet; default: GATEWAY_MOCK_PUBLIC_URL, else where the "
+        "gateway was called",
+    )
     parser.add_argument("--pays-after", type=float, metavar="S", help="every shopper pays after S")
     parser.add_argument("--profile", type=Path, help="JSON: how shoppers and gateway behave")
     return parser
@@ -100,6 +114,12 @@ def _port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port; allowed: 0 to 65535")
     return int(text)
+
+
+def _url(text: str) -> str:
+    if text and not re.fullmatch(r"https?://[^\s/]+(/[^\s?#]*)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no address; allowed: http://host:port")
+    return text
 
 
 def _secret(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The gateway mock as a web application: the protocol, and the control API behind its counter."""
+"""The gateway mock as a web application: the protocol, the wallet, and the control API."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -8,6 +8,7 @@ from aiohttp import web
 from gateway_mock.books import Refused
 from gateway_mock.control import control_routes
 from gateway_mock.server import MAX_BODY_BYTES, Mock
+from gateway_mock.wallet import Wallet
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -24,9 +25,10 @@ async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 def make_app(mock: Mock) -> web.Application:
-    """Return the application that serves `mock` and its control API."""
+    """Return the application that serves `mock`, its wallet and its control API."""
     app = web.Application(middlewares=[refusals], client_max_size=MAX_BODY_BYTES)
     app.add_routes(mock.routes())
+    app.add_routes(Wallet(mock).routes())
     app.add_routes(control_routes(mock))
     return app
 

@@ -92,6 +92,13 @@ class Charge:
         return now >= self.created_at + self.script.missing_until_s
 
     @property
+    def pays_at(self) -> float | None:
+        """When the shopper is to pay, if that is said and the money would be taken then."""
+        after_s = self.script.pays_after_s
+        at = None if after_s is None else self.created_at + after_s
+        return at if at is not None and self._takes_money(at) else None
+
+    @property
     def captured(self) -> int:
         """What the shopper paid."""
         return 0 if self.paid_at is None else self.amount

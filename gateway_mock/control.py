@@ -1,6 +1,5 @@
 """The control API: scripts, profiles and the books, for tests and demos. Without a bearer."""
 
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -72,14 +71,11 @@ class Control:
         """Let the shopper act now: pay, decline; or refund-outside, past payonce."""
         mock = self._mock
         charge = mock.books.find(request.match_info["payment_id"], mock.clock())
-        elapsed_s = mock.clock() - charge.created_at
         match request.match_info["act"]:
             case "pay":
-                charge.script = replace(charge.script, pays_after_s=elapsed_s)
-                mock.plan_callback(charge, 0.0)
+                mock.pay(charge)
             case "decline":
-                charge.script = replace(charge.script, declines_after_s=elapsed_s)
-                mock.plan_callback(charge, 0.0)
+                mock.decline(charge)
             case "refund-outside":
                 self._refund_outside(charge)
             case act:

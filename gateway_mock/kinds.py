@@ -14,20 +14,26 @@ class Options:
     """What the command line says; `keys`: a folder of PEM files, None: keys of its own.
 
     `webhook_url`: where a gateway posts its callbacks that is not told so charge by charge.
+    `public_url`: where shoppers reach it; empty: where its customer does.
     """
 
     secret: str
     keys: Path | None
     make_profile: Callable[[], Profile]
     webhook_url: str | None = None
+    public_url: str = ""
 
 
 def _http(options: Options) -> Mock:
-    return Mock(options.secret, make_profile=options.make_profile)
+    return Mock(options.secret, make_profile=options.make_profile, public_url=options.public_url)
 
 
 def _stripe(options: Options) -> Mock:
-    return StripeMock(make_profile=options.make_profile, webhook_url=options.webhook_url)
+    return StripeMock(
+        make_profile=options.make_profile,
+        public_url=options.public_url,
+        webhook_url=options.webhook_url,
+    )
 
 
 KINDS: Mapping[str, Callable[[Options], Mock]] = {

@@ -4,8 +4,10 @@ import asyncio
 import hmac
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -25,6 +27,7 @@ class Mock:
     Gateways of other kinds keep the same books and speak otherwise: they override `routes` and the
     two letters.
     `make_profile` makes the profile that it begins with, and begins with again after `reset`.
+    `public_url`: where shoppers reach it; empty: where its customer does.
     """
 
     def __init__(
@@ -32,8 +35,10 @@ class Mock:
         secret: str = DEFAULT_SECRET,
         clock: Callable[[], float] = time.time,
         make_profile: Callable[[], Profile] = Profile,
+        public_url: str = "",
     ) -> None:
         self.secret = secret
+        self._public_url = public_url.rstrip("/")
         self.clock = clock
         self._make_profile = make_profile
         self.books = Books()
@@ -89,6 +94,21 @@ class Mock:
         if planned is None and payment_id not in self.books.charges:
             planned = self._drawn.setdefault(payment_id, self.profile.draw_script())
         return planned or self.books.charges[payment_id].script
+
+    def pay(self, charge: Charge, after_s: float = 0.0, *, though_closed: bool = False) -> None:
+        """Let the shopper pay in so many seconds; `though_closed`: also what takes no money."""
+        script = charge.script
+        charge.script = replace(
+            script,
+            pays_after_s=self.clock() - charge.created_at + after_s,
+            pays_though_closed=script.pays_though_closed or though_closed,
+        )
+        self.plan_callback(charge, after_s)
+
+    def decline(self, charge: Charge) -> None:
+        """Let the payment fail now."""
+        charge.script = replace(charge.script, declines_after_s=self.clock() - charge.created_at)
+        self.plan_callback(charge, 0.0)
 
     def plan_callback(self, charge: Charge, delay_s: float) -> None:
         """Call back about a charge after `delay_s` if it was paid or has failed by then."""
@@ -158,7 +178,7 @@ class Mock:
         charge, is_new = self.open_charge(data)
         if (answer := await _faulty(fault.removesuffix("-after"))) is not None:
             return answer
-        link = f"{request.scheme}://{request.host}/pay/{charge.payment_id}"
+        link = f"{self._public_url or request.url.origin()}/pay/{quote(charge.payment_id)}"
         data = self.charge_json(charge, self.clock()) | {"qr": link, "pay_url": link}
         return web.json_response(data, status=201 if is_new else 200)
 

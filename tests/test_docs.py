@@ -126,6 +126,16 @@ def test_the_readme_runs_the_image_as_its_page_does() -> None:
     assert example in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+def test_the_guide_quotes_the_example_as_it_is() -> None:
+    """Who copies from the page gets what the tests run."""
+    page = (ROOT / "docs/integrating.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"```python\n(.*?)\n```", page, re.DOTALL)
+    code = [path.read_text(encoding="utf-8") for path in (ROOT / "examples").rglob("*.py")]
+
+    assert len(quoted) >= 5
+    assert [] == [one for one in quoted if not any(one in text for text in code)]
+
+
 def test_every_document_that_the_code_names_exists() -> None:
     """An error or a comment sends nobody to a page that is not there."""
     files = [path for pattern in NAMERS for path in ROOT.glob(pattern) if path.is_file()]

@@ -15,6 +15,7 @@ from payonce.adapters.codec import (
     decode_close,
     decode_cloudevent,
     decode_inbound,
+    decode_notify,
     decode_poll,
     decode_refund,
     encode_due,
@@ -22,7 +23,7 @@ from payonce.adapters.codec import (
 )
 from payonce.domain.errors import InvalidField
 from payonce.domain.events import EventType, make_event
-from payonce.domain.messages import CloseDue, Mode, PollDue, RefundDue
+from payonce.domain.messages import CloseDue, Mode, NotifyDue, PollDue, RefundDue, event_of
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 POLL = PollDue("p-1", "o-1", "mock", 1999, "CNY", 2, 1_700_000_000_123, 1_700_007_200_000)
@@ -131,6 +132,47 @@ def test_wrong_look_at_a_refund_names_its_field(change: dict[str, object], field
     body = msgspec.json.encode({**msgspec.to_builtins(LOOK), **change})
     with pytest.raises(InvalidField) as caught:
         decode_refund(body)
+    assert field == caught.value.field
+
+
+NOTICE = NotifyDue(
+    "968aec2c-0853-5a3e-a8c9-a34c7c08e8d5",
+    "o-1",
+    "p-1",
+    datetime(2026, 1, 31, 8, 0, 0, 123_456, tzinfo=UTC),
+    {"payment_id": "p-1", "amount": 1999, "paid_at": None},
+    1_700_000_000_123,
+    "00-a-b-01",
+    2,
+)
+
+
+def test_notice_survives_the_bus() -> None:
+    """The event comes out as it went in, so that a call tells what the bus told."""
+    assert NOTICE == decode_notify(encode_due(NOTICE))
+    assert encode_event(event_of(NOTICE)) == encode_event(
+        event_of(decode_notify(encode_due(NOTICE)))
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"event_id": "a\r\nX-Evil: 1"}, "id"),
+        ({"event_id": ""}, "id"),
+        ({"order_id": "o 1"}, "order_id"),
+        ({"payment_id": "\x00"}, "payment_id"),
+        ({"data": []}, "data"),
+        ({"occurred_at": "yesterday"}, "occurred_at"),
+        ({"occurred_at": "2026-01-31T08:00:00"}, "occurred_at"),
+        ({"attempt": -1}, "attempt"),
+    ],
+)
+def test_wrong_notice_names_its_field(change: dict[str, object], field: str) -> None:
+    """A call that payonce did not put there is refused, naming what is wrong with it."""
+    body = msgspec.json.encode({**msgspec.to_builtins(NOTICE), **change})
+    with pytest.raises(InvalidField) as caught:
+        decode_notify(body)
     assert field == caught.value.field
 
 

@@ -13,7 +13,7 @@ from payonce.adapters.redis.link import SOCKET_TIMEOUT_S
 from payonce.adapters.redis.lock import RedisLocks
 from payonce.ports.cache import Cache
 from payonce.ports.lock import LockOutcome, OrderLocks
-from tests.handlers.fakes import FakeMeter
+from tests.handlers.fake_meter import FakeMeter
 from tests.support.ports import free_port
 from tests.support.servers import Servers
 from tests.support.waiting import eventually

@@ -14,7 +14,9 @@ from payonce.adapters.rabbitmq.topology import PARKED, Topology, payonce_topolog
 from payonce.ports.bus import EventBus, Receiver, Timer, WorkQueue
 from tests.support.waiting import eventually
 
-TOPOLOGY = payonce_topology({WorkQueue.POLL: [50, 300], WorkQueue.CLOSE: [50]})
+TOPOLOGY = payonce_topology(
+    {WorkQueue.POLL: [50, 300], WorkQueue.CLOSE: [50], WorkQueue.NOTIFY: [50]}
+)
 
 Found = TypeVar("Found")
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from payonce.adapters.codec import decode_close, decode_poll
+from payonce.adapters.codec import decode_close, decode_notify, decode_poll
 from payonce.adapters.rabbitmq.topology import (
     PAYMENTS,
     Binding,
@@ -15,7 +15,7 @@ from payonce.adapters.rabbitmq.topology import (
 )
 from payonce.domain.errors import InvalidField, Unavailable, Unroutable
 from payonce.domain.events import Event, EventType, make_event
-from payonce.domain.messages import CloseDue, PollDue
+from payonce.domain.messages import CloseDue, NotifyDue, PollDue
 from payonce.ports.bus import DONE, Delivery, Fate, Park
 from tests.broker.rigs import Rig, consuming, soon
 from tests.support.waiting import eventually
@@ -90,6 +90,18 @@ async def test_close_comes(rig: Rig, wait_ms: int) -> None:
         await rig.timer.close_after(wait_ms, CLOSE)
         await eventually(lambda: receive.got)
     assert CLOSE == decode_close(receive.got[0].body)
+
+
+@pytest.mark.parametrize("wait_ms", [0, 50])
+async def test_notice_comes(rig: Rig, wait_ms: int) -> None:
+    """Calls to the order service have their own queue and waits."""
+    at = datetime(2026, 1, 31, 8, tzinfo=UTC)
+    notice = NotifyDue("e-1", "o-1", "p-1", at, {"payment_id": "p-1"}, 1_700_000_000_123)
+    receive = Recorder()
+    async with consuming(rig.consumer("payonce.notify", 10, receive)):
+        await rig.timer.notify_after(wait_ms, notice)
+        await eventually(lambda: receive.got)
+    assert notice == decode_notify(receive.got[0].body)
 
 
 async def test_undeclared_wait_is_refused(rig: Rig) -> None:

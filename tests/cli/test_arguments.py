@@ -24,6 +24,7 @@ COMMANDS = (
     "parked",
     "webhooks",
     "gateways",
+    "docs",
     "demo",
 )
 ACTIONS = (

@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 
-from payonce.gateways import registry
-from payonce.gateways.http import HttpGateway
 from tests.cli.conftest import NOWHERE, Ended, Payonce
 
 REDIS = NOWHERE["PAYONCE_REDIS_URL"]
@@ -69,13 +67,21 @@ def test_unmigrated_database_is_a_fault(here: Payonce, postgres_dsn: str) -> Non
 
 
 @pytest.mark.parametrize("command", ["check", "run"])
-def test_kind_without_an_adapter_is_refused(
-    payonce: Payonce, monkeypatch: pytest.MonkeyPatch, command: str
-) -> None:
+def test_kind_that_does_not_exist_is_refused(payonce: Payonce, command: str) -> None:
     """`check` and `run` end with the same line, before any server is asked."""
-    monkeypatch.setattr(registry, "ADAPTERS", {"carrier-pigeon": HttpGateway})
-    ended = payonce(command)
+    ended = payonce(command, PAYONCE_GATEWAYS__MOCK__KIND="carrier-pigeon")
 
     assert (2, "") == (ended.status, ended.out)
-    assert ended.err.startswith("payonce: configuration: gateways.mock.kind: http is not ")
-    assert ended.err.endswith("; allowed: carrier-pigeon\n")
+    assert ended.err.startswith("payonce: configuration: gateways.mock.kind: 'carrier-pigeon' is ")
+    assert "; allowed: http" in ended.err
+
+
+def test_calls_that_go_unsigned_are_warned_of(here: Payonce) -> None:
+    """An order service that is called without a secret cannot tell our calls from anybody's."""
+    here("migrate")
+    ended = here("check", "--json", PAYONCE_ORDER_SERVICE__NOTIFY_URL="http://127.0.0.1:1/paid")
+
+    assert 0 == ended.status
+    told = rows(ended)["order service"]
+    assert (True, True) == (told["ok"], told["warning"])
+    assert "order_service.secret is empty" in told["detail"]

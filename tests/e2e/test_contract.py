@@ -9,6 +9,8 @@ from typing import Any
 import pika
 import pytest
 
+from payonce.ports.bus import WorkQueue
+from tests.support.documents import check_event
 from tests.support.town import Town, payments
 from tests.support.waiting import eventually
 
@@ -57,6 +59,7 @@ def _shop_with_pika(url: str, paid: list[dict[str, Any]]) -> list[dict[str, Any]
     for method, properties, body in channel.consume("stranger", inactivity_timeout=15):
         if method is None:
             break
+        check_event(body)
         event = json.loads(body)
         assert properties.message_id == event["id"]
         events.append(event)
@@ -256,7 +259,7 @@ async def test_term_drains_and_exits_well(town: Town) -> None:
 
     assert await first.end(signal.SIGTERM) == 0
     drained = [line for line in first.log_lines() if line["event"] == "consumer.drained"]
-    assert [line["unfinished"] for line in drained] == [0] * 6
+    assert [line["unfinished"] for line in drained] == [0] * len(WorkQueue)
 
     await town.worker().start()
     await eventually(lambda: _is(lambda: town.count(_SUCCEEDED), 30), 20)

@@ -7,15 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import aio_pika
-import aiohttp
 import pytest
 
 from gateway_mock.shopper import parse_script
-from tests.support.town import Town, Worker, open_town
+from tests.e2e.refunding import (
+    AMOUNT,
+    OPERATORS,
+    ask,
+    balance,
+    kinds,
+    pair,
+    pay_twice,
+    problem,
+    settled,
+    stands,
+)
+from tests.support.town import Town, open_town
 from tests.support.waiting import eventually
-
-OPERATORS = {"ann": "t-ann", "bob": "t-bob", "eve": "t-eve"}
-AMOUNT = 1999
 
 
 @pytest.fixture
@@ -26,84 +34,6 @@ async def town(
     operators = {"PAYONCE_HTTP__OPERATORS": json.dumps(OPERATORS)}
     async with open_town(tmp_path, postgres_dsn, amqp_url, redis_url, **operators) as opened:
         yield opened
-
-
-def pair(name: str, amount: int = AMOUNT, currency: str = "CNY") -> list[dict[str, Any]]:
-    """Return two payments of one order."""
-    return [
-        {
-            "payment_id": f"{name}-{n}",
-            "order_id": f"o-{name}",
-            "gateway": "mock",
-            "amount": amount,
-            "currency": currency,
-        }
-        for n in (1, 2)
-    ]
-
-
-async def pay_twice(town: Town, name: str, *, amount: int = AMOUNT, **script: Any) -> None:
-    """Have the first payment settle an order, then the second be paid all the same."""
-    first, second = pair(name, amount)
-    town.open_charges([first], pays_after_s=0)
-    await town.publish("payment.initiated", [first])
-    await eventually(lambda: settled(town, first["order_id"]))
-    town.open_charges([second], **{"pays_after_s": 0, "pays_though_closed": True, **script})
-    await town.publish("payment.initiated", [second])
-
-
-async def settled(town: Town, order_id: str) -> bool:
-    """Say whether an order is paid."""
-    return bool(
-        await town.rows("SELECT FROM orders WHERE order_id = $1 AND status='PAID'", order_id)
-    )
-
-
-async def stands(town: Town, name: str, status: str, rule: str | None = None) -> dict[str, Any]:
-    """Wait until the latest refund of a duplicate stands so, and return it."""
-
-    async def look() -> dict[str, Any] | None:
-        rows = await town.rows(
-            "SELECT * FROM refunds WHERE payment_id = $1 ORDER BY created_at DESC LIMIT 1",
-            f"{name}-2",
-        )
-        found = dict(rows[0]) if rows else None
-        return found if found and (found["status"], found["rule"]) == (status, rule) else None
-
-    found: dict[str, Any] | None = await eventually(look, 20, f"{name} is {status} {rule or ''}")
-    assert found is not None
-    return found
-
-
-def balance(town: Town, name: str) -> tuple[int, int, int]:
-    """Return what the gateway captured, gave back and kept of an order."""
-    orders = town.mock.books.balance(town.mock.clock())["orders"][f"o-{name}"]
-    return orders["captured"], orders["refunded"], orders["kept"]
-
-
-async def ask(worker: Worker, by: str, method: str, path: str, **body: Any) -> tuple[int, Any]:
-    """Call an operators' route, and return status and answer."""
-    headers = {"Authorization": f"Bearer {OPERATORS.get(by, by)}"}
-    url = f"http://127.0.0.1:{worker.port}{path}"
-    async with (
-        aiohttp.ClientSession() as session,
-        session.request(method, url, headers=headers, json=body or None) as answer,
-    ):
-        return answer.status, await answer.json()
-
-
-def problem(answer: tuple[int, Any]) -> tuple[int, str]:
-    """Return status and name of a problem document."""
-    return answer[0], answer[1]["type"].rsplit("/", 1)[-1]
-
-
-async def kinds(town: Town, name: str) -> list[str]:
-    """Return what the timeline of an order tells of refunds."""
-    rows = await town.rows(
-        "SELECT kind FROM timeline WHERE order_id = $1 AND kind LIKE 'refund.%' ORDER BY entry_id",
-        f"o-{name}",
-    )
-    return [row["kind"] for row in rows]
 
 
 async def test_a_duplicate_is_refunded_by_itself(town: Town) -> None:
@@ -352,63 +282,3 @@ async def test_a_gateway_that_cannot_refund_leaves_it_to_a_person(town: Town) ->
         balance(town, "a")[1] + balance(town, "b")[1],
     )
     assert "" == (await town.payonce("refunds", "list", "--json"))[1]
-
-
-async def test_mismatched_and_unresolved_payments_are_resolved(town: Town) -> None:
-    """Each leaves its list; what was captured goes back as it was captured."""
-    worker = town.worker()
-    await worker.start()
-    (_, wrong), (_, mute) = pair("wrong"), pair("mute")
-    mute["expires_at"] = "2026-01-01T00:00:00Z"
-    town.open_charges([wrong], pays_after_s=0, reports_amount=1500)
-    town.open_charges([{**mute, "expires_at": None}], faults=["500"] * 9)
-    await town.publish("payment.initiated", [wrong, mute])
-    await eventually(lambda: _listed(town, "mismatched", "wrong-2"))
-    await eventually(lambda: _listed(town, "unresolved", "mute-2"))
-    word = ("--by", "eve", "--why", "the shopper called")
-    status, _, err = await town.payonce("resolve", "mute-2", "--as", "refund", *word)
-    assert (1, True) == (status, err.startswith("payonce: nothing-captured: "))
-    status, out, _ = await town.payonce("resolve", "mute-2", "--as", "kept", *word)
-    assert (0, "kept") == (status, json.loads(out)["resolved_as"])
-    status, out, _ = await town.payonce("resolve", "wrong-2", "--as", "refund", *word)
-    refund = json.loads(out)
-    assert (0, "HELD", 1500) == (status, refund["status"], refund["amount"])
-    for name in ("mismatched", "unresolved"):
-        assert "" == (await town.payonce(name, "--json"))[1]
-    approve = f"/v1/ops/refunds/{refund['refund_id']}/approve"
-    assert 200 == (await ask(worker, "ann", "POST", approve))[0]
-    await stands(town, "wrong", "SUCCEEDED")
-    assert (AMOUNT, 1500, AMOUNT - 1500) == balance(town, "wrong")
-
-
-async def test_money_of_an_unknown_currency_is_shown_and_left_to_a_person(town: Town) -> None:
-    """No refund of it is sent; one that was asked for earlier is shown."""
-    worker = town.worker()
-    await worker.start()
-    _, odd = pair("odd")
-    town.open_charges([odd], pays_after_s=0, reports_currency="ABC")
-    await town.publish("payment.initiated", [odd])
-    await eventually(lambda: _listed(town, "mismatched", "odd-2"))
-    path = "/v1/ops/resolve/odd-2"
-    refund = {"as": "refund", "why": "x"}
-    assert (409, "unknown-currency") == problem(await ask(worker, "ann", "POST", path, **refund))
-    await town.rows(_ASKED_FOR)
-    status, out, _ = await town.payonce("refunds", "list")
-    assert (0, True) == (status, "1999 ABC (minor units)" in out)
-    assert 0 == (await town.payonce("show", "o-odd"))[0]
-    assert 0 == (await town.payonce("mismatched"))[0]
-    elsewhere = {"as": "refunded-elsewhere", "why": "by bank transfer"}
-    assert 200 == (await ask(worker, "ann", "POST", path, **elsewhere))[0]
-
-
-_ASKED_FOR = """
-INSERT INTO refunds
-    (refund_id, payment_id, order_id, gateway, amount, currency, status, reason, rule, requested_by)
-VALUES
-    ('rf-odd', 'odd-2', 'o-odd', 'mock', 1999, 'ABC', 'HELD', 'asked', 'asked-by-person', 'eve')
-"""
-
-
-async def _listed(town: Town, name: str, payment_id: str) -> bool:
-    out = (await town.payonce(name, "--json"))[1]
-    return payment_id in [json.loads(line)["payment_id"] for line in out.splitlines()]

@@ -210,7 +210,10 @@ async def test_a_key_whose_process_died_leads_to_the_same_payment(town: Town) ->
         with pytest.raises(aiohttp.ClientError):
             await applying
     await town.rows("UPDATE idempotency_keys SET leased_until = now()")
-    await town.rows("UPDATE payments SET initiated_at = now() - interval '5 minutes'")
+    await town.rows(
+        "WITH ordered AS (UPDATE orders SET version = version + 1)"
+        " UPDATE payments SET initiated_at = now() - interval '5 minutes'"
+    )
     async with opened(town) as [shop]:
         answer = await shop.apply(key="k-1")
     assert 201 == answer.status

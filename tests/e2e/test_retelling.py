@@ -9,6 +9,7 @@ from typing import Any
 import aio_pika
 import pytest
 
+from tests.support.documents import check_event
 from tests.support.town import SERVICE, Town, open_town, payments
 from tests.support.waiting import eventually
 
@@ -32,6 +33,7 @@ async def listen(channel: Any, name: str) -> list[Any]:
     heard: list[Any] = []
 
     async def take(message: aio_pika.abc.AbstractIncomingMessage) -> None:
+        check_event(message.body)
         heard.append((message.message_id, json.loads(message.body)))
         await message.ack()
 

@@ -22,7 +22,8 @@ AUTH = Auth(HttpSettings("", 0, "http://x", Secret("api"), {"ann": Secret("a")})
 
 def asked(token: str, /, **query: str) -> web.Request:
     """Return what `Auth` reads of a request; bytes that are no UTF-8 arrive as surrogates."""
-    request = SimpleNamespace(headers={"Authorization": f"Bearer {token}"}, query=query)
+    headers = {"Authorization": f"Bearer {token}"}
+    request = SimpleNamespace(headers=headers, query=query, remote="192.0.2.1")
     return cast("web.Request", request)
 
 

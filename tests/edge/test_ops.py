@@ -14,6 +14,7 @@ from payonce.edge.auth import Auth
 from payonce.edge.ops import Ops
 from payonce.edge.server import Edge
 from payonce.handlers.gateway_desk import GatewayDesk
+from payonce.ports import views
 from payonce.settings.model import HttpSettings
 from payonce.settings.secret import Secret
 from tests.handlers.fakes import FakeClock
@@ -31,7 +32,7 @@ class Lists:
         self.asked: list[tuple[int, str | None]] = []
         self.replayed: list[list[str] | None] = []
 
-    async def page(self, limit: int, cursor: str | None) -> Page:
+    async def page(self, limit: int, cursor: str | None) -> Page[dict[str, Any]]:
         """Return one entry, and that there is more unless a cursor was given."""
         if self.away:
             raise Unavailable("postgresql", "away")
@@ -40,7 +41,7 @@ class Lists:
         self.asked.append((limit, cursor))
         return Page([{"payment_id": "p1"}], None if cursor else "next")
 
-    async def send_back(self, ids: list[str] | None) -> dict[str, Any]:
+    async def send_back(self, ids: list[str] | None) -> views.MessagesReplayed:
         """Note what was to be replayed."""
         self.replayed.append(ids)
         return {"replayed": 1, "left": [], "absent": 0}
@@ -191,6 +192,19 @@ async def test_an_unknown_gateway_is_not_found(client: Client) -> None:
         body = await answer.json()
         assert (404, ["mock"]) == (answer.status, body["known"])
         assert "mok" in body["detail"]
+
+
+async def test_the_routes_of_operators_have_the_same_limit(client: Client) -> None:
+    """429 with Retry-After, the right token included; no token at all is no guess."""
+    path, wrong = "/v1/ops/unresolved", {"Authorization": "Bearer wrong"}
+    for _ in range(10):
+        assert 401 == (await client.get(path)).status
+    for _ in range(5):
+        assert 401 == (await client.get(path, headers=wrong)).status
+    answer = await client.get(path, headers={"Authorization": "Bearer token-of-ann"})
+    body = await answer.json()
+    assert (429, "1") == (answer.status, answer.headers["Retry-After"])
+    assert "/problems/too-many-attempts" == body["type"]
 
 
 @pytest.fixture

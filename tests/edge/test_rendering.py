@@ -18,6 +18,7 @@ from tests.support.ports import HOST, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "worker" / "payonce" / "edge" / "pages"
+MOCK = ROOT / "gateway_mock"
 PAGES = Pages()
 
 
@@ -98,5 +99,14 @@ def test_the_wheel_holds_them_all(tmp_path: Path) -> None:
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=60)
     [wheel] = tmp_path.glob("*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
-    files = [one for one in SOURCE.rglob("*") if one.suffix in {".html", ".css", ".js", ".svg"}]
-    assert {one.relative_to(ROOT / "worker").as_posix() for one in files} <= held
+    own = {f"gateway_mock/{one.relative_to(MOCK).as_posix()}" for one in files_of(MOCK)}
+    assert own | {one.relative_to(ROOT / "worker").as_posix() for one in files_of(SOURCE)} <= held
+    assert {
+        "payonce/edge/pages/languages/zh-CN.toml",
+        "gateway_mock/wallet_page/wallet.html",
+    } <= held
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Return what a folder holds besides Python."""
+    return [one for one in folder.rglob("*") if one.is_file() and "__pycache__" not in one.parts]

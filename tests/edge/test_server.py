@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
+import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from payonce.edge import Edge
 from payonce.settings import load_settings
@@ -90,3 +92,27 @@ async def test_a_request_in_hand_is_answered_before_the_end() -> None:
         door.may_leave.set()
         assert (200, None) == await asking
         await draining
+
+
+MALFORMED = [
+    b"GET /slow?token=ot_secret 1 HTTP/1.1",
+    b"GET /slow HTTP/1.1\r\nAuthorization: Bearer \x00secret",
+    b"GET /slow HTTP/1.1\r\nCookie: " + b"secret" * 2_000,
+    b"POST /slow HTTP/1.1\r\nContent-Length: secret",
+]
+
+
+@pytest.mark.parametrize("request_", MALFORMED, ids=range(len(MALFORMED)))
+async def test_what_is_no_http_is_one_line_without_what_was_sent(
+    request_: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """400, and nobody can fill the log with tracebacks, or find a token there."""
+    async with opened() as door:
+        with capture_logs() as lines:
+            reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+            writer.write(request_ + b"\r\nHost: x\r\n\r\n")
+            assert (await reader.read()).split()[1] == b"400"
+            writer.close()
+    assert ["request.malformed"] == [one["event"] for one in lines if "request" in one["event"]]
+    assert "secret" not in str(lines) + caplog.text
+    assert [] == caplog.records

@@ -60,3 +60,12 @@ def test_port_in_use_is_named() -> None:
     assert (1, 1) == (ended.returncode, ended.stderr.count("\n"))
     assert ended.stderr.startswith("gateway_mock: ")
     assert str(port) in ended.stderr
+
+
+@pytest.mark.parametrize("url", ["phone.example", "ftp://phone.example", "http://a b"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    """Links that lead nowhere would be found out by a shopper."""
+    ended = run(PUBLIC_URL=url)
+    assert 2 == ended.returncode
+    allowed = f"argument --public-url: {url!r} is no address; allowed: http://host:port"
+    assert allowed in ended.stderr

@@ -25,7 +25,8 @@ from payonce.ports.gateway import (
     RefundReport,
 )
 from tests.gateways.rigs import NEW_CHARGE, NEW_REFUND
-from tests.handlers.fakes import PENDING, TERMS, UNKNOWN, FakeClock, FakeMeter
+from tests.handlers.fake_meter import FakeMeter
+from tests.handlers.fakes import PENDING, TERMS, UNKNOWN, FakeClock
 from tests.store.fake_board import FakeBoard
 
 CHARGE = ChargeRef("p1")

@@ -22,11 +22,11 @@ from payonce.ports.gateway import Gateway
 from payonce.ports.store import Registration
 from payonce.relay import Relay
 from payonce.sweeper import Sweeper
+from tests.handlers.fake_meter import FakeMeter
 from tests.handlers.fakes import (
     FakeCallbacks,
     FakeClock,
     FakeGateway,
-    FakeMeter,
     Journal,
     WatchedBus,
     WatchedCache,

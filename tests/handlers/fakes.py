@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from payonce.adapters.codec import encode_event
 from payonce.adapters.memory.bus import MemoryBus
 from payonce.adapters.memory.cache import MemoryCache
 from payonce.adapters.rabbitmq.topology import (
@@ -19,10 +20,11 @@ from payonce.adapters.rabbitmq.topology import (
 from payonce.domain.errors import BadCallback, InvalidField, Unavailable
 from payonce.domain.events import Event
 from payonce.domain.ladder import Ladder
-from payonce.domain.messages import CloseDue, PollDue, RefundDue
+from payonce.domain.messages import CloseDue, NotifyDue, PollDue, RefundDue
 from payonce.domain.report import GatewayReport, Outcome
 from payonce.domain.watch import Terms
 from payonce.handlers.close import CLOSE_WAITS_MS
+from payonce.handlers.notify import NOTIFY_WAITS_MS
 from payonce.ports.bus import WorkQueue
 from payonce.ports.cache import Seen
 from payonce.ports.gateway import (
@@ -38,6 +40,7 @@ from payonce.ports.gateway import (
 )
 from tests.store.fake import FakeStore
 from tests.store.making import NOW
+from tests.support.documents import check_event
 
 TERMS = Terms(
     ladder=Ladder((3_000, 10_000, 30_000, 180_000)),
@@ -68,6 +71,8 @@ STORE_CALLS = frozenset(
         "delete_events",
         "claim_events",
         "retell",
+        "make_all_due",
+        "unacknowledged",
     }
 )
 
@@ -155,12 +160,14 @@ class WatchedBus(MemoryBus):
             WorkQueue.POLL: TERMS.ladder.waits_ms,
             WorkQueue.CLOSE: CLOSE_WAITS_MS,
             WorkQueue.REFUND: (5_000, 30_000),
+            WorkQueue.NOTIFY: NOTIFY_WAITS_MS,
         }
         super().__init__(clock, payonce_topology(waits))
         self._journal = journal
         self.polls: list[tuple[int, PollDue]] = []
         self.closes: list[tuple[int, CloseDue]] = []
         self.refunds: list[tuple[int, RefundDue]] = []
+        self.notices: list[tuple[int, NotifyDue]] = []
         self.told: list[Event] = []
 
     async def poll_after(self, wait_ms: int, message: PollDue) -> None:
@@ -181,8 +188,15 @@ class WatchedBus(MemoryBus):
         await super().refund_after(wait_ms, message)
         self.refunds.append((wait_ms, message))
 
+    async def notify_after(self, wait_ms: int, message: NotifyDue) -> None:
+        """See the port."""
+        self._journal.enter("notify_after")
+        await super().notify_after(wait_ms, message)
+        self.notices.append((wait_ms, message))
+
     async def publish(self, event: Event) -> None:
         """See the port."""
+        check_event(encode_event(event))
         self._journal.enter("publish")
         await super().publish(event)
         self.told.append(event)
@@ -308,90 +322,3 @@ class FakeGateway:
         if body not in self.words:
             raise InvalidField("body", "was not planned", "a planned one")
         return self.words[body]
-
-
-class FakeMeter:
-    """Keeps what was counted, as tuples that begin with the method's name."""
-
-    def __init__(self) -> None:
-        self.counted: list[tuple[object, ...]] = []
-
-    def of(self, name: str) -> list[tuple[object, ...]]:
-        """Return what one method counted."""
-        return [one[1:] for one in self.counted if one[0] == name]
-
-    def payment_registered(self, gateway: str, outcome: str) -> None:
-        """See the port."""
-        self.counted.append(("payment_registered", gateway, outcome))
-
-    def payment_decided(self, gateway: str, verdict: str, source: str) -> None:
-        """See the port."""
-        self.counted.append(("payment_decided", gateway, verdict, source))
-
-    def poll_started(self, gateway: str, lateness_s: float) -> None:
-        """See the port."""
-        self.counted.append(("poll_started", gateway, lateness_s))
-
-    def poll_dropped(self, gateway: str, reason: str) -> None:
-        """See the port."""
-        self.counted.append(("poll_dropped", gateway, reason))
-
-    def event_published(self, event_type: str, age_s: float) -> None:
-        """See the port."""
-        self.counted.append(("event_published", event_type, age_s))
-
-    def success_announced(self, delay_s: float) -> None:
-        """See the port."""
-        self.counted.append(("success_announced", delay_s))
-
-    def gateway_asked(self, gateway: str, call: str, outcome: str, seconds: float) -> None:
-        """See the port."""
-        self.counted.append(("gateway_asked", gateway, call, outcome, seconds))
-
-    def gateway_spared(self, gateway: str, call: str, reason: str) -> None:
-        """See the port."""
-        self.counted.append(("gateway_spared", gateway, call, reason))
-
-    def gateway_state(self, gateway: str, code: int) -> None:
-        """See the port."""
-        self.counted.append(("gateway_state", gateway, code))
-
-    def payment_revived(self, gateway: str) -> None:
-        """See the port."""
-        self.counted.append(("payment_revived", gateway))
-
-    def callback_received(self, gateway: str, outcome: str) -> None:
-        """See the port."""
-        self.counted.append(("callback_received", gateway, outcome))
-
-    def callback_processed(self, gateway: str, result: str) -> None:
-        """See the port."""
-        self.counted.append(("callback_processed", gateway, result))
-
-    def orders_retold(self, count: int) -> None:
-        """See the port."""
-        self.counted.append(("orders_retold", count))
-
-    def refund_decided(self, gateway: str, status: str, rule: str) -> None:
-        """See the port."""
-        self.counted.append(("refund_decided", gateway, status, rule))
-
-    def message_parked(self, queue: str) -> None:
-        """See the port."""
-        self.counted.append(("message_parked", queue))
-
-    def server_away(self, server: str) -> None:
-        """See the port."""
-        self.counted.append(("server_away", server))
-
-    def application_answered(self, gateway: str, outcome: str) -> None:
-        """See the port."""
-        self.counted.append(("application_answered", gateway, outcome))
-
-    def order_lock_waited(self, outcome: str, seconds: float) -> None:
-        """See the port."""
-        self.counted.append(("order_lock_waited", outcome, seconds))
-
-    def order_lock_lost(self) -> None:
-        """See the port."""
-        self.counted.append(("order_lock_lost",))

@@ -20,11 +20,26 @@ async def settled(bench: Bench) -> None:
 
 
 async def test_the_acknowledgement_of_the_winner_counts(bench: Bench) -> None:
-    """The order is acknowledged, and its event need not be told any more."""
+    """The order is acknowledged, and its event waits for no listener any more."""
     await settled(bench)
     message = {"order_id": "o1", "payment_id": "p1"}
     assert DONE == await bench.acknowledge.handle(message, None)
-    assert ({"o1"}, {}) == (bench.store.acknowledged, bench.store.outbox)
+    assert {"o1"} == bench.store.acknowledged
+    bench.clock.move(6)
+    await bench.relay.run_once()
+    assert ({}, []) == (bench.store.outbox, bench.told())
+
+
+async def test_an_acknowledgement_swallows_no_event_of_a_bound_queue(bench: Bench) -> None:
+    """The order service heard by another way, while the broker was away."""
+    await bench.registered()
+    bench.journal.away = {"publish"}
+    await bench.heard(success())
+    bench.journal.away = set()
+    await bench.acknowledge.handle({"order_id": "o1", "payment_id": "p1"}, None)
+    bench.clock.move(6)
+    await bench.relay.run_once()
+    assert (["payment.succeeded"], {}) == (bench.told(), bench.store.outbox)
 
 
 async def test_a_repeat_changes_nothing(bench: Bench) -> None:

@@ -23,7 +23,9 @@ KEYS: list[tuple[str, Any, str, Any]] = [
     ("refund.max_per_hour", 0, "refund.max_per_hour", 0),
     ("sweep.every", "1.5s", "sweep.every", timedelta(seconds=1.5)),
     ("sweep.grace", "2m", "sweep.grace", timedelta(minutes=2)),
-    ("order_service.notify_url", "https://o/paid", "order_service.notify_url", "https://o/paid"),
+    ("order_service.ladder", ["1s", "2m"], "order_service.ladder.waits_ms", (1_000, 120_000)),
+    ("order_service.timeout", "2.5s", "order_service.timeout_s", 2.5),
+    ("order_service.max_in_flight", 7, "order_service.max_in_flight", 7),
     ("order_service.secret", SECRET, "order_service.secret", Secret(SECRET)),
     ("http.host", "127.0.0.1", "http.host", "127.0.0.1"),
     ("http.port", 65_535, "http.port", 65_535),
@@ -123,6 +125,8 @@ DEFAULTS: list[tuple[str, Any]] = [
     ("sweep.grace", timedelta(seconds=15)),
     ("order_service.notify_url", ""),
     ("order_service.secret", Secret("")),
+    ("order_service.timeout_s", 10.0),
+    ("order_service.max_in_flight", 50),
     ("http.host", "0.0.0.0"),
     ("http.port", 8080),
     ("http.public_url", "http://localhost:8080"),
@@ -151,6 +155,23 @@ def test_gateway_takes_ladder_and_watch_from_poll(tmp_path: Path) -> None:
 
     terms = settings.gateways["mock"].terms
     assert ((1_000, 2_000), timedelta(minutes=45)) == (terms.ladder.waits_ms, terms.watch_for)
+
+
+def test_an_address_to_call_stands_beside_a_secret(tmp_path: Path) -> None:
+    """In the file, in a variable, in a file that a variable names."""
+    url = "https://o/paid?shop=1"
+    (tmp_path / "url").write_text(f"{url}\n")
+    both = f'{SMALLEST}order_service = {{ notify_url = "{url}", secret = "{SECRET}" }}\n'
+    found = [
+        read(tmp_path, both),
+        read(tmp_path, ORDER_SERVICE__NOTIFY_URL=url, ORDER_SERVICE__SECRET=SECRET),
+        read(
+            tmp_path,
+            ORDER_SERVICE__NOTIFY_URL_FILE=str(tmp_path / "url"),
+            ORDER_SERVICE__SECRET=SECRET,
+        ),
+    ]
+    assert [url] * 3 == [one.order_service.notify_url for one in found]
 
 
 @pytest.mark.parametrize("policy", ["cancel", "reuse", "allow"])

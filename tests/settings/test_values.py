@@ -75,6 +75,8 @@ BAD: list[tuple[str, Any, str]] = [
         for bad in (0, 0.09, 61, "nan", "inf", True, "", [5])
     ),
     *(("gateways.mock.timeout_s", bad, "1500ms") for bad in (10**400, "soon", "1_0", None)),
+    *(("order_service.timeout", bad, "0.1 to 60") for bad in ("0", "61s", "soon", "", [5])),
+    *(("order_service.max_in_flight", bad, "1 to 1000") for bad in (0, 1_001, "x", 1.5)),
     *(("poll.ladder", bad, "") for bad in BAD_LADDERS),
     *(("gateways.mock.ladder", bad, "") for bad in BAD_LADDERS),
     *(("refund.hold_above", bad, "") for bad in BAD_LIMITS),
@@ -103,6 +105,23 @@ def test_bad_value_is_refused(tmp_path: Path, key: str, bad: Any, allowed: str) 
 
     assert error.key.startswith(key)
     assert allowed in error.allowed
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("https://ann@o/paid", "holds a user"),
+        ("https://ann:hunter2@o/paid", "holds a user"),
+        ("https://o/paid#top", "holds a fragment"),
+        ("https://o/paid#", "holds a fragment"),
+    ],
+)
+def test_an_address_to_call_is_plain(tmp_path: Path, url: str, problem: str) -> None:
+    """What a call would not carry, or would show in logs, is no part of it."""
+    error = refusal(tmp_path, ORDER_SERVICE__NOTIFY_URL=url, ORDER_SERVICE__SECRET=SECRET)
+
+    assert ("order_service.notify_url", problem) == (error.key, error.problem)
+    assert "hunter2" not in str(error)
 
 
 @pytest.mark.parametrize("key", ["http.api_token", "http.operators.ann", "http.operators"])

@@ -21,7 +21,8 @@ from payonce.ports.applications import (
     KeyReused,
     KeyTaken,
 )
-from tests.store.fake import FakeStore, Waiting
+from tests.store.fake import FakeStore
+from tests.store.fake_rows import Waiting
 
 
 @dataclass

@@ -13,31 +13,49 @@ from tests.store.fake import FakeStore
 from tests.store.fake_board import FakeBoard
 from tests.store.making import Store, opened, store_on
 from tests.support.servers import Servers
+from tests.support.witness import install_witness
 
 EMPTY = """
 ALTER TABLE timeline DISABLE TRIGGER timeline_is_not_emptied;
 TRUNCATE orders, payments, refunds, outbox, timeline, webhook_inbox, delay_queues,
     idempotency_keys;
-TRUNCATE gateways, gateway_journal, workers;
+TRUNCATE gateways, gateway_journal, workers, activity, operator_journal;
 ALTER TABLE timeline ENABLE TRIGGER timeline_is_not_emptied;
 """
 
 
 @pytest.fixture(scope="session")
 def migrated_dsn(servers: Servers) -> str:
-    """A migrated database for all tests here that leave its schema alone."""
+    """A migrated database for all tests here that leave its schema alone.
+
+    Each of them shows, beside its own purpose, that nothing changes without a version.
+    """
     dsn = servers.postgres.fresh_database("store")
     asyncio.run(migrate(dsn))
+    asyncio.run(install_witness(dsn))
+    return dsn
+
+
+@pytest.fixture(scope="session")
+def bare_dsn(servers: Servers) -> str:
+    """A migrated database with nothing else in it, for all tests that write as they please."""
+    dsn = servers.postgres.fresh_database("bare")
+    asyncio.run(migrate(dsn))
+    return dsn
+
+
+async def emptied(dsn: str, more: str = "") -> str:
+    """Empty a database."""
+    connection = await connect(dsn)
+    await connection.execute(EMPTY + more)
+    await connection.close()
     return dsn
 
 
 @pytest.fixture
 async def dsn(migrated_dsn: str) -> str:
     """The migrated database, emptied."""
-    connection = await connect(migrated_dsn)
-    await connection.execute(EMPTY)
-    await connection.close()
-    return migrated_dsn
+    return await emptied(migrated_dsn, "TRUNCATE witness;")
 
 
 @pytest.fixture

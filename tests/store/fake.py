@@ -19,6 +19,7 @@ from payonce.domain.watch import CLOSE_AGAIN_AFTER, RETELL_AFTER
 from payonce.ports.store import (
     AcknowledgeOutcome,
     Backlog,
+    DueOutcome,
     Judge,
     OutboxRow,
     Registered,
@@ -29,20 +30,7 @@ from payonce.ports.store import (
     Wanted,
     WatchState,
 )
-
-
-@dataclass
-class Waiting:
-    """An event of the outbox."""
-
-    event: Event
-    leased_until: datetime | None = None
-    attempts: int = 0
-
-    @property
-    def due_at(self) -> datetime:
-        """When its turn comes."""
-        return self.leased_until or self.event.occurred_at
+from tests.store.fake_rows import Waiting, new_payment, open_order, outbox_row, state_of
 
 
 @dataclass
@@ -71,10 +59,13 @@ class FakeStore:
         self, wanted: Sequence[Registration], *, supersede: bool = False
     ) -> list[Registered]:
         """See the port."""
+        known = set(self.orders)
         results = [self._register(one) for one in wanted]
         fresh = dict.fromkeys(
             one.order.order_id for one in results if one.outcome is RegisterOutcome.NEW
         )
+        for order_id in fresh.keys() & known:
+            self._grow(order_id)
         older = {order_id: self._supersede(order_id) for order_id in fresh if supersede}
         return [self._registered(one, older) for one in results]
 
@@ -108,13 +99,14 @@ class FakeStore:
         payment = self.payments[payment_id]
         if payment.closing:
             self.payments[payment_id] = replace(payment, closing=None)
+            self._grow(payment.order_id)
             self.entries.append(
                 Entry(payment.order_id, payment_id, now, "payment.close_refused", {})
             )
 
     async def watch_states(self, payment_ids: Sequence[str]) -> list[WatchState | None]:
         """See the port."""
-        return [_state_of(self.payments.get(payment_id)) for payment_id in payment_ids]
+        return [state_of(self.payments.get(payment_id)) for payment_id in payment_ids]
 
     async def record_steps(self, steps: Sequence[StepDone]) -> list[bool]:
         """See the port."""
@@ -171,12 +163,14 @@ class FakeStore:
             self.entries.append(Entry(order_id, None, now, "order.cancelled", {}))
         if self.orders[order_id].status is not OrderStatus.CANCELLED:
             return []
-        own = [p for p in self.payments.values() if p.order_id == order_id]
-        return [
-            self._mark_closing(payment, "order-cancelled", now)
-            for payment in own
-            if payment.status in UNFINISHED and not payment.mismatched
+        own = [
+            p
+            for p in self.payments.values()
+            if p.order_id == order_id and p.status in UNFINISHED and not p.mismatched
         ]
+        if any(payment.closing != "order-cancelled" for payment in own):
+            self._grow(order_id)
+        return [self._mark_closing(payment, "order-cancelled", now) for payment in own]
 
     async def delete_events(self, event_ids: Sequence[str]) -> list[None]:
         """See the port."""
@@ -194,7 +188,10 @@ class FakeStore:
             if one.due_at <= now and one.event.occurred_at < older_than
         ]
         claimed = sorted(free, key=lambda one: (one.due_at, one.event.event_id))[:limit]
-        rows = [_outbox_row(one) for one in claimed]
+        rows = [
+            replace(outbox_row(one), acknowledged=one.event.order_id in self.acknowledged)
+            for one in claimed
+        ]
         for one in claimed:
             one.leased_until = until
             one.attempts += 1
@@ -202,14 +199,40 @@ class FakeStore:
 
     async def retell(
         self, now: datetime, limit: int, next_at: Callable[[datetime], datetime]
-    ) -> list[str]:
+    ) -> list[Event]:
         """See the port."""
         due = sorted((at, key) for key, at in self.retell_at.items() if at <= now)[:limit]
         for _, key in due:
             self.retell_at[key] = next_at(self.settled_at[key])
             event = self.successes[key]
-            self.outbox.setdefault(event.event_id, Waiting(event))
-        return [key for _, key in due]
+            self.outbox.setdefault(event.event_id, Waiting(event, retold=True))
+        return [self.successes[key] for _, key in due]
+
+    async def make_due(self, order_id: str, by: str, now: datetime) -> DueOutcome:
+        """See the port."""
+        if order_id in self.acknowledged:
+            return DueOutcome.ACKNOWLEDGED
+        if order_id not in self.retell_at:
+            return DueOutcome.NOT_PAID if order_id in self.orders else DueOutcome.UNKNOWN
+        self._make_due(order_id, by, now)
+        return DueOutcome.DUE
+
+    async def make_all_due(self, by: str | None, now: datetime, limit: int) -> int:
+        """See the port."""
+        wanted = [key for key, at in self.retell_at.items() if at > now][:limit]
+        for key in wanted:
+            self._make_due(key, by, now)
+        return len(wanted)
+
+    def _make_due(self, order_id: str, by: str | None, now: datetime) -> None:
+        self.retell_at[order_id] = now
+        if by is not None:
+            winner = self.orders[order_id].settled_by
+            self.entries.append(Entry(order_id, winner, now, "order.notify_asked", {"by": by}))
+
+    async def unacknowledged(self, order_ids: Sequence[str]) -> list[bool]:
+        """See the port."""
+        return [order_id in self.retell_at for order_id in order_ids]
 
     async def backlog(self) -> Backlog:
         """See the port."""
@@ -247,7 +270,7 @@ class FakeStore:
     def _register(self, wanted: Registration) -> Registered:
         message = wanted.message
         payment = self.payments.get(message.payment_id)
-        order = self.orders.setdefault(message.order_id, _open_order(message.order_id))
+        order = self.orders.setdefault(message.order_id, open_order(message.order_id))
         problem = find_conflict(payment, message) if payment else ""
         if problem:
             return Registered(RegisterOutcome.CONFLICT, payment, order, problem)
@@ -263,7 +286,7 @@ class FakeStore:
     def _insert(self, wanted: Registration) -> tuple[Payment, Order]:
         message = wanted.message
         order = self.orders[message.order_id]
-        payment = replace(_new_payment(message), closing=closing_of(order))
+        payment = replace(new_payment(message), closing=closing_of(order))
         if order.amount is None:
             order = replace(order, amount=message.amount, currency=message.currency)
         self.orders[order.order_id] = order
@@ -317,8 +340,13 @@ class FakeStore:
         payment = replace(payment, gateway_ref=payment.gateway_ref or message.gateway_ref)
         if payment != self.payments[key]:
             payment = replace(payment, epoch=payment.epoch + 1, step=0)
+            self._grow(payment.order_id)
         self.payments[key] = payment
         return payment
+
+    def _grow(self, order_id: str) -> None:
+        order = self.orders[order_id]
+        self.orders[order_id] = replace(order, version=order.version + 1)
 
     def _owner(self, gateway: str, ref: str | None) -> str | None:
         owners = (
@@ -370,50 +398,17 @@ class FakeStore:
             return AcknowledgeOutcome.UNKNOWN_ORDER
         if order.settled_by != message.payment_id:
             return AcknowledgeOutcome.NOT_THE_WINNER
-        self.outbox.pop(event_id(EventType.PAYMENT_SUCCEEDED, order.order_id), None)
+        key = event_id(EventType.PAYMENT_SUCCEEDED, order.order_id)
+        if key in self.outbox and self.outbox[key].retold:
+            del self.outbox[key]
         if order.order_id in self.acknowledged:
             return AcknowledgeOutcome.ALREADY
         self.acknowledged.add(order.order_id)
         self.retell_at.pop(order.order_id)
         self.orders[order.order_id] = replace(order, version=order.version + 1)
         self.entries.append(
-            Entry(order.order_id, message.payment_id, now, "order.acknowledged", {})
+            Entry(
+                order.order_id, message.payment_id, now, "order.acknowledged", {"by": message.way}
+            )
         )
         return AcknowledgeOutcome.ACKNOWLEDGED
-
-
-def _open_order(order_id: str) -> Order:
-    return Order(order_id, OrderStatus.OPEN, None, None, None, 0)
-
-
-def _state_of(payment: Payment | None) -> WatchState | None:
-    if payment is None:
-        return None
-    return WatchState(payment.status, payment.unresolved, payment.epoch, payment.step)
-
-
-def _new_payment(message: PaymentInitiated) -> Payment:
-    return Payment(
-        payment_id=message.payment_id,
-        order_id=message.order_id,
-        gateway=message.gateway,
-        amount=message.amount,
-        currency=message.currency,
-        status=PaymentStatus.PENDING,
-        gateway_ref=message.gateway_ref,
-        expires_at=message.expires_at,
-        traceparent=message.traceparent,
-    )
-
-
-def _outbox_row(waiting: Waiting) -> OutboxRow:
-    event = waiting.event
-    return OutboxRow(
-        event_id=event.event_id,
-        type=event.type,
-        order_id=event.order_id,
-        occurred_at=event.occurred_at,
-        data=event.data,
-        traceparent=event.traceparent,
-        attempts=waiting.attempts,
-    )

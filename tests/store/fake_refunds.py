@@ -12,7 +12,8 @@ from payonce.domain.risk import Case, Counts
 from payonce.domain.watch import REFUND_AGAIN_AFTER
 from payonce.ports.clock import Clock
 from payonce.ports.refunds import PaymentJudge, RefundJudge
-from tests.store.fake import FakeStore, Waiting
+from tests.store.fake import FakeStore
+from tests.store.fake_rows import Waiting
 
 
 class FakeRefunds:

@@ -211,7 +211,7 @@ async def test_a_cancellation_waits_for_a_registration_and_sees_it(
     await register(postgres_store, registration("p1"))
     other = await asyncpg.connect(dsn)
     async with other.transaction():
-        await other.execute("SELECT FROM orders WHERE order_id = 'o1' FOR UPDATE")
+        await other.execute("UPDATE orders SET version = version + 1 WHERE order_id = 'o1'")
         await other.execute(
             "INSERT INTO payments SELECT 'p2', order_id, gateway, amount, currency, status,"
             " duplicate, unresolved, mismatched, 'g2', initiated_at, expires_at, expires_given"
@@ -236,7 +236,10 @@ async def test_a_decision_sees_what_was_committed_while_it_waited(
     async with other.transaction():
         await other.execute("SELECT FROM orders FOR UPDATE")
         await other.execute("UPDATE payments SET status = 'SUCCEEDED' WHERE payment_id = 'p1'")
-        await other.execute("UPDATE orders SET status='PAID', settled_by='p1', settled_at=now()")
+        await other.execute(
+            "UPDATE orders SET status='PAID', settled_by='p1', settled_at=now(),"
+            " version = version + 1"
+        )
         settling = asyncio.ensure_future(settle(postgres_store, success("p1"), success("p2")))
         await eventually(lambda: _is_waiting(other))
     judged = await settling

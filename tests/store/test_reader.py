@@ -5,11 +5,11 @@ import json
 import pytest
 
 from payonce.adapters.postgres.database import Database
-from payonce.adapters.postgres.reader import Reader
+from payonce.adapters.postgres.reader import Reader, make_cursor
 from payonce.domain.errors import InvalidField
 from payonce.domain.messages import OrderAcknowledged
 from payonce.domain.report import Outcome
-from tests.store.making import Store, later, register, registration, settle, success, word
+from tests.store.making import NOW, Store, later, register, registration, settle, success, word
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ async def test_an_order_is_shown_whole(reader: Reader, postgres_store: Store) ->
     view = await reader.order("o1")
     assert view is not None
     json.dumps(view)
-    head = {name: view[name] for name in list(view) if not isinstance(view[name], list)}
+    head = {name: value for name, value in view.items() if not isinstance(value, list)}
     assert {
         "order_id": "o1",
         "status": "PAID",
@@ -128,7 +128,10 @@ async def test_empty_lists(reader: Reader) -> None:
     assert [[]] == await pages(reader.unresolved, 1)
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "AAAA", "é", "bm90IGEgdGltZQ", "MjAyNi0wMy0wMQ"])
+NUL = make_cursor(NOW, "\0")
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "AAAA", "é", "bm90IGEgdGltZQ", "MjAyNi0wMy0wMQ", NUL])
 async def test_a_foreign_cursor_is_refused(reader: Reader, cursor: str) -> None:
     """It names its field."""
     with pytest.raises(InvalidField, match="cursor"):

@@ -1,6 +1,7 @@
 """What the database itself refuses, whoever writes."""
 
 import itertools
+from collections.abc import AsyncIterator
 from enum import StrEnum
 
 import asyncpg
@@ -9,7 +10,8 @@ import pytest
 from payonce.adapters.postgres.database import Database
 from payonce.domain import order, payment, refund
 from payonce.domain.payment import MismatchReason
-from tests.store.making import Store, register, registration, settle, success
+from tests.store.conftest import emptied
+from tests.store.making import Store, opened, register, registration, settle, success
 
 REFUND = (
     "INSERT INTO refunds (refund_id, payment_id, order_id, gateway, amount, currency, status,"
@@ -20,11 +22,20 @@ PAYMENT = (
     " expires_at, expires_given) VALUES "
 )
 
+ACTIVITY = "INSERT INTO activity (minute, kind, gateway, name, count) VALUES "
+
 TABLES = [
     ("orders", order.OrderStatus, order.TRANSITIONS),
     ("payments", payment.PaymentStatus, payment.TRANSITIONS),
     ("refunds", refund.RefundStatus, refund.TRANSITIONS),
 ]
+
+
+@pytest.fixture
+async def database(bare_dsn: str) -> AsyncIterator[Database]:
+    """A pool for a database in which nothing but the schema itself is in the way."""
+    async with opened(Database(await emptied(bare_dsn))) as database:
+        yield database
 
 
 async def refused_by(database: Database, statement: str, *arguments: object) -> str:
@@ -119,6 +130,9 @@ async def settled(database: Database, postgres_store: Store) -> Database:
     await database.fetch(
         "INSERT INTO gateway_journal (gateway, at, kind) VALUES ('mock', now(), 'paused')"
     )
+    await database.fetch(
+        "INSERT INTO operator_journal (at, by, action, subject) VALUES (now(), 'a', 'pause', 'g')"
+    )
     return database
 
 
@@ -188,6 +202,9 @@ REFUSED = {
     "gateways_paused_by_someone": "INSERT INTO gateways (gateway, paused_at) VALUES ('g', now())",
     "gateways_openings_count": "INSERT INTO gateways (gateway, openings) VALUES ('g', -1)",
     "gateway_journal_only_grows": "DELETE FROM gateway_journal",
+    "activity_kind_known": ACTIVITY + "(now(), 'else', 'g', 'n', 1)",
+    "activity_count_range": ACTIVITY + "(now(), 'late', 'g', 'n', 0)",
+    "operator_journal_only_grows": "UPDATE operator_journal SET by = 'eve'",
     "timeline_only_grows": "DELETE FROM timeline",
     "timeline_is_not_emptied": "TRUNCATE timeline",
 }

@@ -9,6 +9,7 @@ import aiohttp
 
 from gateway_mock.server import DEFAULT_SECRET
 from payonce.domain.signature import sign, signing_key
+from tests.support.documents import check_answer
 from tests.support.town import Worker
 
 OTHER_SECRET = "whsec_YW5vdGhlci1zZWNyZXQtb2YtYW5vdGhlcg=="
@@ -58,6 +59,7 @@ async def post(url: str, body: bytes, headers: dict[str, str]) -> Answered:
         aiohttp.ClientSession() as session,
         session.post(url, data=body, headers=headers) as answer,
     ):
+        await check_answer(answer)
         return answer.status, await answer.json(content_type=None)
 
 
@@ -68,6 +70,7 @@ async def get(worker: Worker, path: str, token: str = "") -> Answered:
         aiohttp.ClientSession() as session,
         session.get(f"http://127.0.0.1:{worker.port}{path}", headers=headers) as answer,
     ):
+        await check_answer(answer)
         return answer.status, await answer.json(content_type=None)
 
 

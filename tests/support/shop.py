@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 
+from tests.support.documents import HttpChecker, http_checker
 from tests.support.town import Worker
 
 API_TOKEN = "the-shops-own-token"
@@ -33,6 +34,7 @@ class Shop:
     def __init__(self, session: aiohttp.ClientSession, worker: Worker) -> None:
         self._session = session
         self._url = f"http://127.0.0.1:{worker.port}"
+        self._checker: HttpChecker | None = None
 
     async def apply(
         self, order_id: str = "o-1", *, key: str | None = None, **changed: Any
@@ -66,16 +68,25 @@ class Shop:
     async def ask(
         self, method: str, path: str, token: str | None = API_TOKEN, **more: Any
     ) -> Answered:
-        """Return what any request is answered."""
+        """Return what any request is answered, once it is what the served document says of it."""
+        checker = self._checker or await self._read_document()
         headers = dict(more.pop("headers", {}))
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         url = self._url + path
         async with self._session.request(method, url, headers=headers, **more) as answer:
+            body = await answer.read()
+            checker.check(method, answer.url.path, answer.status, answer.content_type, body)
             text = await answer.text()
             return Answered(
                 answer.status, await answer.json(content_type=None), answer.headers, text
             )
+
+    async def _read_document(self) -> HttpChecker:
+        async with self._session.get(f"{self._url}/openapi.json") as answer:
+            assert answer.status == 200
+            self._checker = http_checker(await answer.read())
+            return self._checker
 
 
 @asynccontextmanager

@@ -19,8 +19,10 @@ from gateway_mock.app import serving
 from gateway_mock.server import Mock
 from gateway_mock.shopper import parse_script
 from payonce.kit import OrderConsumer, OrderPaid
+from tests.support.documents import check_event
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
+from tests.support.witness import install_witness
 
 FAST_LADDER = ["200ms", "400ms", "800ms", "2s"]
 SERVICE = "shop"
@@ -34,7 +36,8 @@ class OrderService:
     failing: set[str] = field(default_factory=set)
 
     async def take(self, event: OrderPaid) -> bool:
-        """Book an event unless its order is to fail."""
+        """Book an event, which is as its document says, unless its order is to fail."""
+        check_event(event.body)
         self.events.setdefault(event.order_id, []).append(event.event_id)
         return event.order_id not in self.failing
 
@@ -48,6 +51,15 @@ class Worker:
         self._env = {**env, "PAYONCE_HTTP__PORT": str(self.port)}
         self._arguments = arguments
         self.process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is reached."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def lead_here(self) -> None:
+        """Let checkout pages and callbacks be addressed to it; before it is started."""
+        self._env["PAYONCE_HTTP__PUBLIC_URL"] = self.url
 
     async def start(self, *, ready: bool = True) -> None:
         """Start it and, unless told otherwise, wait until it is ready."""
@@ -210,6 +222,7 @@ async def open_town(
         town = Town(env, mock, folder, amqp_url)
         status, _, err = await town.payonce("migrate")
         assert status == 0, err
+        await install_witness(postgres_dsn)
         try:
             yield town
         finally:

@@ -35,7 +35,8 @@ class Relay:
         """Relay one batch; True where it was full and all of it was told."""
         now = self._clock.now()
         rows = await self._outbox.claim_events(now, now - OLDER_THAN, now + LEASE, BATCH)
-        told = await self._announcer.announce([_event(row) for row in rows])
+        acknowledged = {row.event_id for row in rows if row.acknowledged}
+        told = await self._announcer.announce([_event(row) for row in rows], acknowledged)
         if told:
             log.info("outbox.relayed", events=told, waiting=len(rows) - told)
         return told == BATCH

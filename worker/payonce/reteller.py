@@ -9,6 +9,7 @@ from payonce.domain.retelling import next_telling
 from payonce.looping import repeat
 from payonce.ports.clock import Clock
 from payonce.ports.meter import Meter
+from payonce.ports.notifier import Notices
 from payonce.ports.store import Retelling
 
 log = structlog.get_logger(__name__)
@@ -20,15 +21,23 @@ BATCH = 500
 class Reteller:
     """Puts `payment.succeeded` back into the outbox, the same event under the same id.
 
-    From there the relay publishes it, and there it waits, and is counted, while nobody listens. Who
-    is told in another way than by events is told again from here too: `run_once` knows the orders.
+    From there the relay publishes it, and there it waits, and is counted, while nobody listens.
+    Where the order service is called as well, it is called again.
     """
 
-    def __init__(self, retelling: Retelling, ladder: Ladder, clock: Clock, meter: Meter) -> None:
+    def __init__(
+        self,
+        retelling: Retelling,
+        ladder: Ladder,
+        clock: Clock,
+        meter: Meter,
+        notices: Notices | None = None,
+    ) -> None:
         self._retelling = retelling
         self._ladder = ladder
         self._clock = clock
         self._meter = meter
+        self._notices = notices
 
     async def run(self) -> None:
         """Retell for ever."""
@@ -41,8 +50,10 @@ class Reteller:
         def next_at(settled_at: datetime) -> datetime:
             return next_telling(settled_at, now, self._ladder)
 
-        orders = await self._retelling.retell(now, BATCH, next_at)
-        if orders:
-            self._meter.orders_retold(len(orders))
-            log.info("orders.retold", orders=len(orders), first=orders[0])
-        return len(orders) == BATCH
+        events = await self._retelling.retell(now, BATCH, next_at)
+        if events:
+            self._meter.orders_retold(len(events))
+            log.info("orders.retold", orders=len(events), first=events[0].order_id)
+        if self._notices is not None:
+            await self._notices.tell(events, again=True)
+        return len(events) == BATCH

@@ -10,7 +10,13 @@ import msgspec
 from payonce.domain.errors import InvalidField
 from payonce.domain.events import Event
 from payonce.domain.ids import check_id
-from payonce.domain.messages import CloseDue, PollDue, RefundDue, check_gateway_ref
+from payonce.domain.messages import (
+    CloseDue,
+    NotifyDue,
+    PollDue,
+    RefundDue,
+    check_gateway_ref,
+)
 from payonce.domain.money import check_amount
 from payonce.domain.times import format_time
 
@@ -30,6 +36,7 @@ _encoder = msgspec.json.Encoder()
 _poll_decoder = msgspec.json.Decoder(PollDue)
 _close_decoder = msgspec.json.Decoder(CloseDue)
 _refund_decoder = msgspec.json.Decoder(RefundDue)
+_notify_decoder = msgspec.json.Decoder(NotifyDue)
 _any_decoder = msgspec.json.Decoder()
 
 Due = TypeVar("Due")
@@ -53,7 +60,7 @@ class CloudEvent:
     traceparent: str | None
 
 
-def encode_due(message: PollDue | CloseDue | RefundDue) -> bytes:
+def encode_due(message: PollDue | CloseDue | RefundDue | NotifyDue) -> bytes:
     """Return a message to ourselves as JSON."""
     return _encoder.encode(message)
 
@@ -83,6 +90,18 @@ def decode_refund(body: bytes) -> RefundDue:
     check_id(message.refund_id, "refund_id")
     _check_ids(message)
     _check_count(message.step, "step")
+    return message
+
+
+def decode_notify(body: bytes) -> NotifyDue:
+    """Return the call to the order service in `body`, else raise InvalidField."""
+    message = _decode_due(_notify_decoder, body)
+    check_event_id(message.event_id)
+    check_id(message.order_id, "order_id")
+    check_id(message.payment_id, "payment_id")
+    _check_count(message.attempt, "attempt")
+    if message.occurred_at.tzinfo is None:
+        raise InvalidField("occurred_at", "has no time zone", "what payonce sent")
     return message
 
 
@@ -144,14 +163,7 @@ def decode_cloudevent(body: bytes, expected_type: str) -> CloudEvent:
     """Return the CloudEvent of `expected_type` in `body`, else raise InvalidField."""
     message = decode_object(body)
     inbound = _open_envelope(message, expected_type)
-    event_id = message.get("id")
-    if (
-        type(event_id) is not str
-        or not 1 <= len(event_id) <= _LONGEST_EVENT_ID
-        or not event_id.isprintable()
-    ):
-        allowed = f"printable text of 1 to {_LONGEST_EVENT_ID}"
-        raise InvalidField("id", f"{event_id!r:.80}", allowed)
+    event_id = check_event_id(message.get("id"))
     return CloudEvent(event_id, expected_type, inbound.data, inbound.traceparent)
 
 
@@ -161,10 +173,21 @@ def decode_object(body: bytes) -> Mapping[str, Any]:
     try:
         message = _any_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidField("body", _reason(error), "a JSON object in UTF-8") from None
+        raise InvalidField("body", reason_of(error), "a JSON object in UTF-8") from None
     if not isinstance(message, dict):
         raise InvalidField("body", f"is a {type(message).__name__}", "a JSON object")
     return message
+
+
+def check_event_id(value: object) -> str:
+    """Return `value` if it can be an event's id, else raise InvalidField."""
+    if (
+        type(value) is not str
+        or not 1 <= len(value) <= _LONGEST_EVENT_ID
+        or not value.isprintable()
+    ):
+        raise InvalidField("id", f"{value!r:.80}", f"printable text of 1 to {_LONGEST_EVENT_ID}")
+    return value
 
 
 def check_traceparent(value: object) -> str | None:
@@ -196,7 +219,7 @@ def _decode_due(decoder: "msgspec.json.Decoder[Due]", body: bytes) -> Due:
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidField(_field(str(error)), _reason(error), "what payonce sent") from None
+        raise InvalidField(field_of(str(error)), reason_of(error), "what payonce sent") from None
 
 
 def _check_charge(message: PollDue | CloseDue) -> None:
@@ -221,10 +244,12 @@ def _check_size(body: bytes) -> None:
         raise InvalidField("body", f"has {len(body)} bytes", f"at most {MAX_BODY_BYTES}")
 
 
-def _field(problem: str) -> str:
+def field_of(problem: str) -> str:
+    """Return the field that the library's complaint names, else `body`."""
     match = _FIELD.search(problem) or _MISSING.search(problem)
     return match.group(1) if match and match.group(1) else "body"
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Return in a line what is wrong with a body."""
     return "is nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]

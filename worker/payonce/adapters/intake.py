@@ -3,8 +3,14 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from payonce.adapters.codec import decode_close, decode_inbound, decode_poll, decode_refund
-from payonce.domain.messages import CloseDue, PollDue, RefundDue
+from payonce.adapters.codec import (
+    decode_close,
+    decode_inbound,
+    decode_notify,
+    decode_poll,
+    decode_refund,
+)
+from payonce.domain.messages import CloseDue, NotifyDue, PollDue, RefundDue
 from payonce.ports.bus import Delivery, Fate, Receiver
 
 HandleData = Callable[[Mapping[str, Any], str | None], Awaitable[Fate]]
@@ -43,5 +49,14 @@ def take_refunds(handle: Callable[[RefundDue], Awaitable[Fate]]) -> Receiver:
 
     async def receive(delivery: Delivery) -> Fate:
         return await handle(decode_refund(delivery.body))
+
+    return receive
+
+
+def take_notices(handle: Callable[[NotifyDue], Awaitable[Fate]]) -> Receiver:
+    """Return the receiver of calls to the order service that are due."""
+
+    async def receive(delivery: Delivery) -> Fate:
+        return await handle(decode_notify(delivery.body))
 
     return receive

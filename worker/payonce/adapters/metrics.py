@@ -8,12 +8,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from payonce.domain.errors import PayonceError
 from payonce.looping import repeat
+from payonce.ports.activity import LATENESS_S
 from payonce.ports.clock import Clock
 from payonce.ports.store import Overview
 
 log = structlog.get_logger(__name__)
 
-LATENESS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60)
 DELAY_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600, 3600)
 REFRESH_EVERY = timedelta(seconds=10)
 
@@ -55,6 +55,9 @@ class PrometheusMeter:
             registry, "payonce_callbacks_processed", "Callbacks applied.", "gateway", "result"
         )
         self._retold = _counter(registry, "payonce_orders_retold", "Paid orders told again.")
+        self._notices_skipped = _counter(
+            registry, "payonce_notify_skipped", "Calls to the order service not made.", "reason"
+        )
         self._refunds = _counter(
             registry, "payonce_refunds", "Steps of refunds.", "gateway", "status", "rule"
         )
@@ -74,6 +77,16 @@ class PrometheusMeter:
         )
         self._parked = _counter(registry, "payonce_parked", "Messages put aside.", "queue")
         self._away = _counter(registry, "payonce_server_away", "Failed uses.", "server")
+        self._views = _counter(
+            registry, "payonce_order_views", "Orders shown to their shoppers.", "result"
+        )
+        self._listeners = Gauge(
+            "payonce_listeners", "Streams that are open.", ["transport"], registry=registry
+        )
+        self._pushed = _counter(registry, "payonce_pushes", "States sent to listeners.")
+        self._healed = _counter(
+            registry, "payonce_pushes_healed", "Changes of which nobody had told."
+        )
         self._locks_lost = _counter(
             registry, "payonce_order_locks_lost", "Order locks that ended too early."
         )
@@ -104,6 +117,13 @@ class PrometheusMeter:
             "payonce_paid_to_event_seconds",
             "Time from paid, in the gateway's word, to the confirmed event.",
             buckets=DELAY_S,
+            registry=registry,
+        )
+        self._notices = Histogram(
+            "payonce_notify_seconds",
+            "Duration of calls to the order service.",
+            ["outcome"],
+            buckets=LATENESS_S,
             registry=registry,
         )
         self._gateway = Histogram(
@@ -166,6 +186,14 @@ class PrometheusMeter:
         """Count paid orders that are told again."""
         self._retold.inc(count)
 
+    def order_notified(self, outcome: str, seconds: float) -> None:
+        """Observe one call to the order service."""
+        self._notices.labels(outcome).observe(max(seconds, 0.0))
+
+    def notice_skipped(self, reason: str) -> None:
+        """Count a call to the order service that was not made."""
+        self._notices_skipped.labels(reason).inc()
+
     def refund_decided(self, gateway: str, status: str, rule: str) -> None:
         """Count a refund that took a step."""
         self._refunds.labels(gateway, status, rule).inc()
@@ -189,6 +217,26 @@ class PrometheusMeter:
     def order_lock_lost(self) -> None:
         """Count an order lock that ended before its holder was done."""
         self._locks_lost.inc()
+
+    def order_viewed(self, result: str) -> None:
+        """Count an order that was shown to its shopper."""
+        self._views.labels(result).inc()
+
+    def listener_joined(self, transport: str) -> None:
+        """Count a stream that begins."""
+        self._listeners.labels(transport).inc()
+
+    def listener_left(self, transport: str) -> None:
+        """Count a stream that has ended."""
+        self._listeners.labels(transport).dec()
+
+    def state_pushed(self) -> None:
+        """Count a state that was sent to a listener."""
+        self._pushed.inc()
+
+    def pushes_healed(self, count: int) -> None:
+        """Count changes that a look found."""
+        self._healed.inc(count)
 
 
 class NullMeter(PrometheusMeter):

@@ -1,6 +1,7 @@
 """The only place that names concrete adapters; commands reach the world through these functions."""
 
 from payonce.bootstrap.gateways import open_desk
+from payonce.bootstrap.notices import open_notify_desk
 from payonce.bootstrap.parked import ParkedQueue, open_parked
 from payonce.bootstrap.refunds import open_refund_desk
 from payonce.bootstrap.run import run_daemon
@@ -23,6 +24,7 @@ __all__ = [
     "migrate",
     "open_desk",
     "open_inbox",
+    "open_notify_desk",
     "open_parked",
     "open_publisher",
     "open_reader",

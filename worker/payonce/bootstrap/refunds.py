@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from payonce.adapters.clock import SystemClock
 from payonce.adapters.metrics import NullMeter
 from payonce.adapters.postgres.database import Database
+from payonce.adapters.postgres.installation import Installation
 from payonce.adapters.postgres.outbox import Outbox
 from payonce.adapters.postgres.refunds import Refunds
 from payonce.adapters.rabbitmq.broker import RabbitBroker
 from payonce.adapters.rabbitmq.topology import Topology
+from payonce.adapters.redis.changes import RedisChanges
 from payonce.domain.risk import GatewayPolicy, Policy
 from payonce.handlers.announce import Announcer
 from payonce.handlers.refund import Refunder
@@ -90,7 +92,8 @@ def refund_desk_of(world: "World") -> RefundDesk:
 async def open_refund_desk(settings: Settings) -> AsyncIterator[RefundDesk]:
     """Give what takes an operator's word to a command; a broker that is away holds up nothing."""
     clock, meter = SystemClock(), NullMeter()
-    database = Database(settings.servers.postgres_dsn)
+    changes = RedisChanges(settings.servers.redis_url, meter)
+    database = Database(settings.servers.postgres_dsn, on_change=changes.spread)
     broker = RabbitBroker(
         settings.servers.amqp_url,
         Topology((), (), ()),
@@ -102,9 +105,11 @@ async def open_refund_desk(settings: Settings) -> AsyncIterator[RefundDesk]:
     announcer = Announcer(broker.events, Outbox(database), clock, meter)
     refunds = Refunds(database, clock)
     try:
+        changes.belong_to(await Installation(database).name())
         yield RefundDesk(refunds, announcer, broker.timer, policy_of(settings), clock, meter)
     finally:
         await broker.close(1.0)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+        await changes.close()
         await database.close()

@@ -2,7 +2,8 @@
 
 import asyncio
 import gc
-from collections.abc import Callable, Coroutine
+import resource
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any
 
@@ -31,6 +32,8 @@ PREFETCH = 200
 MOST_PREFETCH = 65_535
 CONSUMERS_WITHIN_S = 18.0
 BROKER_WITHIN_S = 4.0
+NOTICES_WITHIN_S = 3.0
+MOST_OPEN_FILES = 65_536
 _ASK_AGAIN_S = 2.0
 
 Run = Callable[[], Coroutine[Any, Any, None]]
@@ -40,17 +43,26 @@ async def run_daemon(settings: Settings, roles: frozenset[str] = ROLES) -> int:
     """Run until a signal or the death of a service; return the exit status. Raises BadSettings."""
     stop = asyncio.Event()
     stop_on_signals(stop)
+    _allow_open_files()
     async with open_world(settings) as world:
         prepared = asyncio.create_task(prepare(world))
         services = [*workers(world, roles, prepared)]
         if "edge" in roles:
-            services.append(_edge(world, prepared))
+            services += [*_push(world, prepared), _edge(world, prepared)]
         status = await Daemon(services).run(stop)
         prepared.cancel()
         await asyncio.wait([prepared])
         if not prepared.cancelled() and isinstance(error := prepared.exception(), BadSettings):
             raise error
         return status
+
+
+def _allow_open_files() -> None:
+    """Raise what may be open at once to what the system allows: every listener is an open file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(MOST_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def prepare(world: World) -> None:
@@ -107,7 +119,8 @@ def workers(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]")
             services.append(Service("delays", _after(prepared, world.delay_keeper().run)))
     if roles - {"relay"}:
         services.append(_keeper(world, roles, prepared))
-    services += [_inbox(world, roles, prepared), _broker(world)]
+    services += [_inbox(world, roles, prepared), *_notices(world)]
+    services += [_tallying(world, prepared), _broker(world)]
     return services
 
 
@@ -136,7 +149,12 @@ def _consumer(
 
 
 def _prefetch(world: World, queue: WorkQueue) -> int:
-    """Return how many messages a consumer has in hand: more polls than all gateways have places."""
+    """Return how many messages a consumer has in hand: more polls than all gateways have places.
+
+    Of the order service's, as many as it may be called at once: the others wait in the queue.
+    """
+    if queue is WorkQueue.NOTIFY:
+        return world.settings.order_service.max_in_flight
     places = sum(one.max_in_flight for one in world.settings.gateways.values())
     return min(PREFETCH + places, MOST_PREFETCH) if queue is WorkQueue.POLL else PREFETCH
 
@@ -151,8 +169,32 @@ def _inbox(world: World, roles: frozenset[str], prepared: "asyncio.Task[None]") 
     return Service("inbox", _after(prepared, run), reception.drain)
 
 
+def _notices(world: World) -> list[Service]:
+    """Return what finishes the calls to the order service that are made without the bus."""
+    notices = world.notices
+    if notices is None:
+        return []
+
+    async def run() -> None:
+        await asyncio.Event().wait()
+
+    return [Service("notices", run, partial(notices.drain, NOTICES_WITHIN_S), phase=1)]
+
+
+def _tallying(world: World, prepared: "asyncio.Task[None]") -> Service:
+    """Return what carries this process's counts away, the last of them once all work is done."""
+    tallying = world.tallying()
+    return Service("activity", _after(prepared, tallying.run), tallying.leave, phase=2)
+
+
 def _broker(world: World) -> Service:
     return Service("broker", world.broker.run, lambda: world.broker.close(BROKER_WITHIN_S), phase=2)
+
+
+def _push(world: World, prepared: "asyncio.Task[None]") -> Iterator[Service]:
+    """Yield what tells listeners of changes; at the end streams do not wait for work in hand."""
+    yield Service("changes", _after(prepared, world.changes.run))
+    yield Service("listeners", _after(prepared, world.listeners.run), world.listeners.drain)
 
 
 def _edge(world: World, prepared: "asyncio.Task[None]") -> Service:

@@ -20,6 +20,7 @@ from payonce.adapters.rabbitmq.topology import PAYMENTS, Topology
 from payonce.adapters.redis.cache import RedisCache
 from payonce.bootstrap.checks import problem_of, refuse_missing_gateways
 from payonce.bootstrap.gateways import open_desk
+from payonce.bootstrap.notices import UNSIGNED
 from payonce.bootstrap.topology import topology_of
 from payonce.bootstrap.world import longest_wait_ms
 from payonce.domain.ids import event_id
@@ -80,6 +81,8 @@ async def check(settings: Settings, *, online: bool = False) -> list[CheckResult
         if database.ok:
             results.append(await _check("gateways", _check_watched(settings)))
             results += await _spared_gateways(settings)
+        if settings.order_service.notify_url and not settings.order_service.secret:
+            results.append(CheckResult("order service", ok=True, detail=UNSIGNED, warning=True))
         if online:
             results += [await _ask_gateway(one) for one in gateways.values()]
         return results

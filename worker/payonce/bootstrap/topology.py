@@ -14,6 +14,7 @@ from payonce.adapters.rabbitmq.declare import (
 from payonce.adapters.rabbitmq.management import Management
 from payonce.adapters.rabbitmq.topology import Topology, payonce_topology
 from payonce.handlers.close import CLOSE_WAITS_MS
+from payonce.handlers.notify import NOTIFY_WAITS_MS
 from payonce.looping import repeat
 from payonce.ports.bus import WorkQueue
 from payonce.ports.clock import Clock
@@ -31,6 +32,7 @@ def waits_of(settings: Settings) -> dict[WorkQueue, tuple[int, ...]]:
         WorkQueue.POLL: tuple(sorted(polls)),
         WorkQueue.CLOSE: CLOSE_WAITS_MS,
         WorkQueue.REFUND: tuple(sorted(set(settings.refund.ladder.waits_ms))),
+        WorkQueue.NOTIFY: NOTIFY_WAITS_MS,
     }
 
 

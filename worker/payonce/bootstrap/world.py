@@ -9,8 +9,9 @@ from typing import Protocol
 
 from payonce.adapters.clock import SystemClock
 from payonce.adapters.intake import take_closes, take_events, take_polls, take_refunds
+from payonce.adapters.memory.changes import MemoryChanges
 from payonce.adapters.memory.lock import MemoryLocks
-from payonce.adapters.metrics import PrometheusMeter
+from payonce.adapters.postgres.activity import Activity
 from payonce.adapters.postgres.database import Database
 from payonce.adapters.postgres.delay_queues import DelayQueues
 from payonce.adapters.postgres.inbox import Inbox
@@ -21,13 +22,19 @@ from payonce.adapters.postgres.overview import Overview
 from payonce.adapters.postgres.reader import Reader
 from payonce.adapters.postgres.registrar import Registrar
 from payonce.adapters.postgres.retelling import Retelling
+from payonce.adapters.postgres.states import States
 from payonce.adapters.postgres.watches import Watches
 from payonce.adapters.rabbitmq.broker import RabbitBroker
 from payonce.adapters.redis.cache import RedisCache
+from payonce.adapters.redis.changes import RedisChanges
 from payonce.adapters.redis.lock import RedisLocks
+from payonce.adapters.tally import TallyMeter
 from payonce.bootstrap.gateways import guard_gateways
+from payonce.bootstrap.notices import notice_receiver, notices_of, open_notifier
 from payonce.bootstrap.refunds import refunder_of
 from payonce.bootstrap.topology import DelayKeeper, topology_of
+from payonce.edge.listeners import Listeners
+from payonce.edge.views import Views
 from payonce.gateways.client import open_session
 from payonce.gateways.keeper import Keeper
 from payonce.handlers.acknowledge import Acknowledge
@@ -35,14 +42,18 @@ from payonce.handlers.announce import Announcer
 from payonce.handlers.callback import Callback
 from payonce.handlers.cancel import Cancel
 from payonce.handlers.close import Close
+from payonce.handlers.notify import Notify
 from payonce.handlers.poll import Poll
 from payonce.handlers.register import Register
 from payonce.handlers.settle import Settler
+from payonce.handlers.tallying import Tallying
 from payonce.inbox import Reception, Retention
 from payonce.ports.bus import EventBus, Receiver, Timer, WorkQueue
 from payonce.ports.cache import Cache
+from payonce.ports.changes import Changes
 from payonce.ports.gateway import Gateways
 from payonce.ports.lock import OrderLocks
+from payonce.ports.notifier import Notifier
 from payonce.relay import Relay
 from payonce.reteller import Reteller
 from payonce.settings import SecondPayment, Settings
@@ -105,7 +116,7 @@ class World:
 
     settings: Settings
     clock: SystemClock
-    meter: PrometheusMeter
+    meter: TallyMeter
     database: Database
     broker: Broker
     cache: Cache
@@ -114,6 +125,18 @@ class World:
     keeps_delays: bool = True
     belongings: tuple[Belonging, ...] = ()
     locks: OrderLocks = field(default_factory=MemoryLocks)
+    changes: Changes = field(default_factory=MemoryChanges)
+    notifier: Notifier | None = None
+
+    @cached_property
+    def acknowledge(self) -> Acknowledge:
+        """What notes acknowledgements; one a process, so that they are noted together."""
+        return Acknowledge(Orders(self.database), self.clock)
+
+    @cached_property
+    def notices(self) -> Notify | None:
+        """What has the order service called; one a process, which knows whether it is away."""
+        return notices_of(self)
 
     @cached_property
     def reception(self) -> Reception:
@@ -132,6 +155,16 @@ class World:
         )
         return Reception(inbox, callback, self.gateways, clock, meter)
 
+    @cached_property
+    def views(self) -> Views:
+        """What shows orders and payments; one a process, since it keeps what it has shown."""
+        return Views(States(self.database), self.meter)
+
+    @cached_property
+    def listeners(self) -> Listeners:
+        """Who listens to orders here."""
+        return Listeners(self.views, self.changes, self.clock, self.meter)
+
     def retention(self) -> Retention:
         """Return what forgets callbacks that were processed long ago."""
         return Retention(Inbox(self.database), self.clock)
@@ -149,6 +182,7 @@ class World:
             self.cache,
             self.clock,
             self.meter,
+            self.notices,
         )
 
     def relay(self) -> Relay:
@@ -170,7 +204,7 @@ class World:
     def reteller(self) -> Reteller:
         """Return what tells of unacknowledged orders again."""
         ladder = self.settings.order_service.ladder
-        return Reteller(Retelling(self.database), ladder, self.clock, self.meter)
+        return Reteller(Retelling(self.database), ladder, self.clock, self.meter, self.notices)
 
     def ledger(self) -> Ledger:
         """Return what settles; what it settled is told again after the first wait of the ladder."""
@@ -184,6 +218,10 @@ class World:
     def overview(self) -> Overview:
         """Return the counts of what waits."""
         return Overview(self.database)
+
+    def tallying(self) -> Tallying:
+        """Return what adds this process's counts to those of all."""
+        return Tallying(Activity(self.database), self.meter.take, self.clock)
 
     def reader(self) -> Reader:
         """Return what answers questions."""
@@ -207,9 +245,7 @@ class World:
         orders = Orders(self.database)
         return {
             WorkQueue.INITIATED: take_events("payment.initiated", register.handle),
-            WorkQueue.ACKNOWLEDGED: take_events(
-                "order.acknowledged", Acknowledge(orders, clock).handle
-            ),
+            WorkQueue.ACKNOWLEDGED: take_events("order.acknowledged", self.acknowledge.handle),
             WorkQueue.CANCELLED: take_events(
                 "order.cancelled", Cancel(orders, timer, clock).handle
             ),
@@ -218,15 +254,20 @@ class World:
                 Close(settler, watches, timer, self.gateways, clock).handle
             ),
             WorkQueue.REFUND: take_refunds(refunder_of(self).handle),
+            WorkQueue.NOTIFY: notice_receiver(self),
         }
 
 
 @asynccontextmanager
 async def open_world(settings: Settings) -> AsyncIterator[World]:
     """Build the adapters; no server is asked yet. They are closed in reverse order at the end."""
-    clock, meter = SystemClock(), PrometheusMeter()
+    clock, meter = SystemClock(), TallyMeter()
     async with AsyncExitStack() as stack:
-        database = Database(settings.servers.postgres_dsn, on_away=meter.server_away)
+        changes = RedisChanges(settings.servers.redis_url, meter)
+        stack.push_async_callback(changes.close)
+        database = Database(
+            settings.servers.postgres_dsn, on_away=meter.server_away, on_change=changes.spread
+        )
         await database.open()
         stack.push_async_callback(database.close)
         cache = RedisCache(settings.servers.redis_url, meter, longest_wait_ms(settings))
@@ -242,6 +283,7 @@ async def open_world(settings: Settings) -> AsyncIterator[World]:
             on_away=meter.server_away,
         )
         gateways, keeper = guard_gateways(settings.gateways, session, database, clock, meter)
+        notifier = await stack.enter_async_context(open_notifier(settings))
         yield World(
             settings,
             clock,
@@ -252,7 +294,9 @@ async def open_world(settings: Settings) -> AsyncIterator[World]:
             gateways,
             keeper,
             locks=locks,
-            belongings=(cache, locks),
+            belongings=(cache, locks, changes),
+            changes=changes,
+            notifier=notifier,
         )
 
 

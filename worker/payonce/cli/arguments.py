@@ -15,11 +15,13 @@ COMMANDS = {
     "unresolved": "list payments whose watch ended without a definite word",
     "mismatched": "list successes that do not fit their payment",
     "unacknowledged": "list paid orders that the order service has not booked",
+    "notify": "tell of paid orders again now, those that nobody acknowledged",
     "refunds": "list, request, approve or reject refunds",
     "resolve": "end an entry of a list that a person has taken care of",
     "parked": "list or replay messages that could not be processed",
     "webhooks": "list or replay callbacks of gateways",
     "gateways": "show how gateways are treated; pause or resume one",
+    "docs": "print the OpenAPI or the AsyncAPI document",
     "demo": "run the main job with a shop, a gateway, an order service",
 }
 LISTS = frozenset({"unresolved", "mismatched", "unacknowledged"})
@@ -180,6 +182,12 @@ def _refunds(parser: Parser) -> None:
     _about(rejecting, "REFUND", "as the list shows it", why=True)
 
 
+def _notify(parser: Parser) -> None:
+    parser.add_argument("orders", nargs="*", metavar="ORDER", help="as `unacknowledged` lists it")
+    parser.add_argument("--all", action="store_true", help="every unacknowledged order")
+    parser.add_argument("--by", required=True, metavar="NAME", help="who says so")
+
+
 def _resolve(parser: Parser) -> None:
     _about(parser, "ID", "of an unresolved or mismatched payment, or of a refund", why=True)
     parser.add_argument(
@@ -197,6 +205,10 @@ def _about(parser: Parser, kind: str, text: str, *, why: bool) -> None:
     if why:
         parser.add_argument("--why", required=True, metavar="TEXT", help="for the timeline")
     parser.set_defaults(kind=kind, amount=None)
+
+
+def _docs(parser: Parser) -> None:
+    parser.add_argument("document", choices=("openapi", "asyncapi"), help="HTTP, or the bus")
 
 
 def _demo(parser: Parser) -> None:
@@ -222,10 +234,12 @@ _ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "unresolved": _list,
     "mismatched": _list,
     "unacknowledged": _list,
+    "notify": _notify,
     "refunds": _refunds,
     "resolve": _resolve,
     "parked": _parked,
     "webhooks": _webhooks,
     "gateways": _gateways,
+    "docs": _docs,
     "demo": _demo,
 }

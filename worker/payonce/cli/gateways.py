@@ -2,12 +2,14 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from payonce.bootstrap import open_desk
 from payonce.bootstrap.checks import migrated
 from payonce.cli.printing import print_json, print_table, shown
 from payonce.handlers.gateway_desk import GatewayDesk, told
+from payonce.ports import views
 from payonce.settings import load_settings
 
 _COLUMNS = ("gateway", "state", "rate", "since", "who", "why")
@@ -23,12 +25,14 @@ async def execute(arguments: argparse.Namespace) -> int:
         return await _treat(desk, arguments)
 
 
-def _list(views: list[dict[str, Any]], *, as_json: bool) -> int:
+def _list(standings: Sequence[views.GatewayStanding], *, as_json: bool) -> int:
     if as_json:
-        print_json(views)
+        print_json(standings)
         return 0
-    print_table([_row(one) for one in views], _COLUMNS, "no gateway is known")
-    lines = sorted((line["at"], one["gateway"], line) for one in views for line in one["journal"])
+    print_table([_row(one) for one in standings], _COLUMNS, "no gateway is known")
+    lines = sorted(
+        (line["at"], one["gateway"], line) for one in standings for line in one["journal"]
+    )
     if lines:
         print()
     for at, name, line in lines:
@@ -38,7 +42,7 @@ def _list(views: list[dict[str, Any]], *, as_json: bool) -> int:
     return 0
 
 
-def _row(view: dict[str, Any]) -> dict[str, Any]:
+def _row(view: views.GatewayStanding) -> dict[str, Any]:
     rate = view["rate_per_s"]
     is_open = view["state"] in {"open", "half-open"}
     return {

@@ -273,7 +273,7 @@ def resolve_payment(
         return replace(effects, entries=(_resolved(resolution), *effects.entries))
     return RefundEffects(
         Verdict.IGNORE,
-        case.order,
+        replace(case.order, version=case.order.version + 1),
         None,
         entries=(_resolved(resolution),),
         resolution=resolution,

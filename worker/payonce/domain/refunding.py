@@ -270,7 +270,7 @@ def change(  # noqa: PLR0913 - a change is its parts
     events = _events(case, after, now, detail, said) if tells else ()
     return RefundEffects(
         verdict=verdict,
-        order=replace(case.order, version=case.order.version + len(events)),
+        order=replace(case.order, version=case.order.version + 1),
         refund=after,
         path=path,
         is_new=is_new,

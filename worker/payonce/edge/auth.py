@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from payonce.edge.attempts import Attempts, Caller, caller_of
 from payonce.edge.problems import Refused
 from payonce.settings import HttpSettings
 
@@ -16,7 +17,10 @@ TokenKey = Callable[[], Awaitable[bytes]]
 class Auth:
     """Compares tokens in constant time. Every refusal is raised as `Refused`."""
 
-    def __init__(self, settings: HttpSettings, token_key: TokenKey) -> None:
+    def __init__(
+        self, settings: HttpSettings, token_key: TokenKey, attempts: Attempts | None = None
+    ) -> None:
+        self._attempts = attempts or Attempts()
         self._api_token = settings.api_token.reveal()
         self._operators = {name: one.reveal() for name, one in settings.operators.items()}
         self._token_key = token_key
@@ -46,10 +50,31 @@ class Auth:
         if not self._operators:
             raise Refused(403, "no-operators", "http.operators names nobody")
         given = bearer_of(request)
+        if not given:
+            raise _no_operator("there is no bearer")
+        return self.operator_of(given, caller_of(request))
+
+    def operator_of(self, given: str, caller: Caller) -> str:
+        """Return whose token was given. Who gave wrong ones has to wait: 429."""
+        wait_s = self._attempts.wait_s(caller)
+        if wait_s:
+            problem = f"too many wrong tokens; try again in {wait_s} s"
+            raise Refused(429, "too-many-attempts", problem, retry_after_s=wait_s)
         found = [name for name, token in self._operators.items() if _same(given, token)]
         if not found:
-            raise Refused(401, "unauthorized", "the bearer is no operator's token")
+            self._attempts.failed(caller)
+            raise _no_operator("the bearer is no operator's token")
+        self._attempts.succeeded(caller)
         return found[0]
+
+    def token_of(self, operator: str) -> str | None:
+        """Return an operator's token; None: the configuration does not name him."""
+        return self._operators.get(operator)
+
+    @property
+    def has_operators(self) -> bool:
+        """Say whether the configuration names anybody."""
+        return bool(self._operators)
 
     async def order_token(self, order_id: str) -> str:
         """Return the token that opens one order; it follows from its id and the installation."""
@@ -60,6 +85,10 @@ class Auth:
         """Return the address of a payment's page, with the token of its order."""
         token = await self.order_token(order_id)
         return f"{self._public_url}/checkout/{payment_id}?token={token}"
+
+
+def _no_operator(problem: str) -> Refused:
+    return Refused(401, "unauthorized", problem)
 
 
 def not_this_order() -> Refused:

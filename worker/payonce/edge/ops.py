@@ -1,16 +1,18 @@
 """What operators ask for: lists, parked messages, gateways."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
 
+from payonce.adapters.codec import field_of, reason_of
 from payonce.domain.errors import InvalidField, UnknownGateway
 from payonce.edge.auth import Auth
 from payonce.edge.problems import Refused
+from payonce.ports import views
+from payonce.ports.requests import Pause, Replay, Resume
 
-View = dict[str, Any]
 MOST_LISTED = 1_000
 LISTED = 100
 
@@ -19,7 +21,7 @@ class Listed(Protocol):
     """A page of a list."""
 
     @property
-    def items(self) -> list[View]:
+    def items(self) -> Sequence[Mapping[str, Any]]:
         """The entries, oldest first."""
         ...
 
@@ -28,6 +30,8 @@ class Listed(Protocol):
         """Where the next page begins; None: there is none."""
         ...
 
+
+Shape = TypeVar("Shape", bound=msgspec.Struct)
 
 Pager = Callable[[int, str | None], Awaitable[Listed]]
 """Returns a page of so many entries from a cursor on. Raises InvalidField, Unavailable."""
@@ -40,7 +44,7 @@ class ParkedMessages(Protocol):
         """Return a page of parked messages, which stay where they are."""
         ...
 
-    async def send_back(self, ids: list[str] | None) -> View:
+    async def send_back(self, ids: list[str] | None) -> views.MessagesReplayed:
         """Replay some, None: all; return what became of it."""
         ...
 
@@ -48,30 +52,17 @@ class ParkedMessages(Protocol):
 class Desk(Protocol):
     """Where gateways are treated."""
 
-    async def list(self) -> list[View]:
+    async def list(self) -> list[views.GatewayStanding]:
         """Return every gateway."""
         ...
 
-    async def pause(self, name: str, by: str, why: str) -> View:
+    async def pause(self, name: str, by: str, why: str) -> views.GatewayTreated:
         """Pause a gateway."""
         ...
 
-    async def resume(self, name: str, by: str, why: str | None = None) -> View:
+    async def resume(self, name: str, by: str, why: str | None = None) -> views.GatewayTreated:
         """End a pause."""
         ...
-
-
-class Treatment(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of a pause or a resume."""
-
-    why: str | None = None
-
-
-class Replay(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of a replay: some messages, or all of them."""
-
-    message_ids: list[str] | None = None
-    all: bool = False
 
 
 class Ops:
@@ -123,16 +114,16 @@ class Ops:
 
     async def _pause(self, request: web.Request) -> web.Response:
         by = self._auth.require_operator(request)
-        body = await _body(request, Treatment)
-        return await _treated(self._desk.pause(request.match_info["name"], by, body.why or ""))
+        body = await _body(request, Pause)
+        return await _treated(self._desk.pause(request.match_info["name"], by, body.why))
 
     async def _resume(self, request: web.Request) -> web.Response:
         by = self._auth.require_operator(request)
-        body = await _body(request, Treatment)
+        body = await _body(request, Resume)
         return await _treated(self._desk.resume(request.match_info["name"], by, body.why))
 
 
-async def _treated(work: Awaitable[View]) -> web.Response:
+async def _treated(work: Awaitable[views.GatewayTreated]) -> web.Response:
     try:
         return web.json_response(await work)
     except UnknownGateway as error:
@@ -151,11 +142,12 @@ def _limits(request: web.Request) -> tuple[int, str | None]:
     return limit, request.query.get("cursor") or None
 
 
-async def _body(request: web.Request, shape: type[Any]) -> Any:
+async def _body(request: web.Request, shape: type[Shape]) -> Shape:
     """Return the JSON of a body; an empty one is an empty object."""
     content = await request.read()
     try:
         return msgspec.json.decode(content or b"{}", type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         allowed = ", ".join(shape.__struct_fields__)
-        raise InvalidField("body", str(error), f"a JSON object of {allowed}") from None
+        problem = reason_of(error)
+        raise InvalidField(field_of(problem), problem, f"a JSON object of {allowed}") from None

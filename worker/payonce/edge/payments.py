@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -16,10 +15,10 @@ from payonce.edge.auth import Auth, not_this_order
 from payonce.edge.bodies import read_object
 from payonce.edge.idempotency import Idempotency
 from payonce.edge.problems import Refused, problem
+from payonce.edge.views import Views, payment_for_shopper
 from payonce.handlers.apply import Apply, Denied, Shown, Unsure
+from payonce.ports import views
 from payonce.ports.clock import Clock
-
-View = dict[str, Any]
 
 _STATUS = {
     Refusal.NOT_FOUND: 404,
@@ -37,35 +36,6 @@ _DETAIL = {
     Refusal.GATEWAY_PAUSED: "the gateway is paused; choose another one, or try again later",
     Refusal.GATEWAY_REF_TAKEN: "the gateway answered with the charge of another payment",
 }
-_NOT_FOR_SHOPPERS = frozenset(
-    {
-        "requested_by",
-        "requested_why",
-        "approved_by",
-        "approved_again_by",
-        "rejected_by",
-        "rejected_why",
-        "resolved_by",
-        "resolved_why",
-        "epoch",
-        "step",
-        "revive_at",
-        "last_answer",
-    }
-)
-"""What a shopper is not shown: people's names and words, and how the watch goes."""
-
-
-class Stories(Protocol):
-    """Reads orders and payments; may raise Unavailable."""
-
-    async def order(self, order_id: str, *, timeline: bool = True) -> View | None:
-        """Return an order with its payments and refunds; None where it is unknown."""
-        ...
-
-    async def payment(self, payment_id: str) -> View | None:
-        """Return a payment; None where it is unknown."""
-        ...
 
 
 class Payments:
@@ -76,14 +46,14 @@ class Payments:
         auth: Auth,
         apply: Apply,
         idempotency: Idempotency,
-        stories: Stories,
+        views: Views,
         watch_for: Mapping[str, timedelta],
         clock: Clock,
     ) -> None:
         self._auth = auth
         self._apply = apply
         self._idempotency = idempotency
-        self._stories = stories
+        self._views = views
         self._watch_for = watch_for
         self._clock = clock
 
@@ -125,11 +95,11 @@ class Payments:
         return await self._idempotency.run(request, f"orders/{order_id}", data, work)
 
     async def _show_payment(self, request: web.Request) -> web.Response:
-        view = await self._stories.payment(request.match_info["payment_id"])
+        view = await self._views.payment(request.match_info["payment_id"])
         if view is not None:
             await self._auth.require_order(request, view["order_id"])
             is_api = self._auth.is_api(request)
-            return web.json_response(view if is_api else _cut(view))
+            return web.json_response(view if is_api else payment_for_shopper(view))
         if not self._auth.is_api(request):
             raise not_this_order()
         raise Refused(404, "not-found", "no such payment is known")
@@ -137,11 +107,10 @@ class Payments:
     async def _show_order(self, request: web.Request) -> web.Response:
         order_id = request.match_info["order_id"]
         await self._auth.require_order(request, order_id)
-        is_api = self._auth.is_api(request)
-        view = await self._stories.order(order_id, timeline=is_api)
-        if view is None:
+        shown = await self._views.order(order_id, for_shop=self._auth.is_api(request))
+        if shown is None:
             raise Refused(404, "not-found", "no such order is known")
-        return web.json_response(view if is_api else _for_shopper(view))
+        return web.Response(body=shown.body, content_type="application/json", charset="utf-8")
 
     async def _answer(self, application: Application) -> web.Response:
         result = await self._apply.apply(application)
@@ -152,10 +121,10 @@ class Payments:
             case Denied():
                 return _denied(result)
 
-    async def _payment_body(self, result: Shown | Unsure) -> View:
+    async def _payment_body(self, result: Shown | Unsure) -> views.Applied:
         applied, payment = result.applied, result.applied.payment
         token = await self._auth.order_token(payment.order_id)
-        body: View = {
+        body: views.Applied = {
             "payment_id": payment.payment_id,
             "order_id": payment.order_id,
             "status": payment.status,
@@ -164,8 +133,10 @@ class Payments:
             "expires_at": format_time(payment.expires_at),
         }
         if payment.status is PaymentStatus.PENDING and payment.mismatched is None:
-            links = {"qr": applied.qr, "pay_url": applied.pay_url}
-            body |= {name: link for name, link in links.items() if link is not None}
+            if applied.qr is not None:
+                body["qr"] = applied.qr
+            if applied.pay_url is not None:
+                body["pay_url"] = applied.pay_url
         return body
 
 
@@ -189,12 +160,3 @@ def _more(result: Denied) -> Mapping[str, object]:
             return {"settled_by": result.settled_by or (order and order.settled_by)}
         case _:
             return {}
-
-
-def _for_shopper(view: View) -> View:
-    """Return an order as its shopper is shown it."""
-    return view | {name: [_cut(one) for one in view[name]] for name in ("payments", "refunds")}
-
-
-def _cut(view: View) -> View:
-    return {name: value for name, value in view.items() if name not in _NOT_FOR_SHOPPERS}

@@ -11,6 +11,7 @@ from payonce.domain.errors import InvalidField, Unavailable
 log = structlog.get_logger(__name__)
 
 PROBLEM = "application/problem+json"
+COME_AGAIN_S = "5"
 _TYPES = {
     404: "not-found",
     405: "method-not-allowed",
@@ -66,6 +67,10 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         answer = problem(error.status, error.name, error.detail, **error.more)
         if error.status == HTTPStatus.UNAUTHORIZED:
             answer.headers["WWW-Authenticate"] = "Bearer"
+        elif error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            answer.headers["Retry-After"] = COME_AGAIN_S
+        if "retry_after_s" in error.more:
+            answer.headers["Retry-After"] = str(error.more["retry_after_s"])
         return answer
     except InvalidField as error:
         return problem(422, "invalid", str(error), field=error.field, allowed=error.allowed)

@@ -1,7 +1,7 @@
 """The operators' routes about refunds, and the end of an entry of a list."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Protocol
 
 from aiohttp import web
 
@@ -11,8 +11,8 @@ from payonce.domain.money import check_amount
 from payonce.edge.auth import Auth
 from payonce.edge.bodies import read_object
 from payonce.edge.problems import Refused
+from payonce.ports import views
 
-View = Mapping[str, Any]
 Work = Callable[[web.Request], Awaitable[web.Response]]
 
 
@@ -20,7 +20,7 @@ class Page(Protocol):
     """Some entries of a list, and where the next page begins."""
 
     @property
-    def items(self) -> list[dict[str, Any]]:
+    def items(self) -> Sequence[views.Refund]:
         """The entries."""
         ...
 
@@ -33,11 +33,11 @@ class Page(Protocol):
 class Shown(Protocol):
     """What the routes show."""
 
-    async def refund(self, refund_id: str) -> View | None:
+    async def refund(self, refund_id: str) -> views.Refund | None:
         """Return a refund."""
         ...
 
-    async def payment(self, payment_id: str) -> View | None:
+    async def payment(self, payment_id: str) -> views.Payment | None:
         """Return a payment."""
         ...
 

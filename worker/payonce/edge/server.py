@@ -8,6 +8,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from payonce.domain.errors import TaskDied
+from payonce.edge.malformed import log_malformed
 from payonce.edge.problems import Handler, problems, unavailable
 from payonce.settings import HttpSettings
 
@@ -20,7 +21,8 @@ FINISH_WITHIN_S = 15.0
 CLOSE_WITHIN_S = 0.5
 """How long connections without a request are waited for; the library waits for some in vain."""
 
-OWN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+OWN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json"})
+"""What is answered before payonce has started: it asks no database."""
 
 Check = Callable[[], Awaitable[str | None]]
 
@@ -65,6 +67,7 @@ class Edge:
         runner = web.AppRunner(
             self.app, access_log=None, shutdown_timeout=CLOSE_WITHIN_S, auto_decompress=False
         )
+        log_malformed()
         await runner.setup()
         try:
             site = web.TCPSite(runner, self._settings.host, self._settings.port)

@@ -13,6 +13,7 @@ from payonce.domain.errors import BadCallback, InvalidField
 from payonce.edge.auth import Auth
 from payonce.edge.problems import Refused
 from payonce.edge.server import MAX_BODY_BYTES
+from payonce.ports import views
 from payonce.ports.clock import Clock
 from payonce.ports.gateway import CallbackAnswer
 from payonce.ports.inbox import Which
@@ -34,7 +35,7 @@ class Receiver(Protocol):
 class Desk(Protocol):
     """What operators do with the inbox."""
 
-    async def list(self, which: Which, limit: int, cursor: str | None) -> Page:
+    async def list(self, which: Which, limit: int, cursor: str | None) -> Page[views.Callback]:
         """Return callbacks, the latest first. Raises InvalidField."""
         ...
 
@@ -84,7 +85,8 @@ class Webhooks:
         inbox_id = _whole(request.match_info["inbox_id"], "inbox_id")
         if not await self._desk.replay([inbox_id], self._clock.now()):
             raise Refused(HTTPStatus.NOT_FOUND, "not-found", f"no callback {inbox_id} is kept")
-        return web.json_response({"replayed": 1})
+        answer: views.CallbacksReplayed = {"replayed": 1}
+        return web.json_response(answer)
 
 
 async def _read(request: web.Request) -> bytes:

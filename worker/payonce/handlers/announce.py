@@ -1,7 +1,7 @@
 """Tell the world at once what was committed; what fails here is the relay's."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import structlog
 
@@ -32,18 +32,20 @@ class Announcer:
             outbox.delete_events, max_items=500, max_wait_s=_DELETE_WITHIN_S
         )
 
-    async def announce(self, events: Sequence[Event]) -> int:
+    async def announce(self, events: Sequence[Event], acknowledged: Collection[str] = ()) -> int:
         """Publish committed events and return how many are told; never raises Unavailable.
 
         What is not told stays in the outbox: what waits for a listener, and everything that the
-        broker did not confirm.
+        broker did not confirm. Ids in `acknowledged` wait for no listener: their orders are booked.
         """
-        told = await asyncio.gather(*(self._announce_one(event) for event in events))
+        told = await asyncio.gather(
+            *(self._announce_one(event, event.event_id in acknowledged) for event in events)
+        )
         return sum(told)
 
-    async def _announce_one(self, event: Event) -> bool:
+    async def _announce_one(self, event: Event, is_acknowledged: bool) -> bool:  # noqa: FBT001
         try:
-            if not await self._publish(event):
+            if not await self._publish(event) and not is_acknowledged:
                 return False
             await self._deletes.submit(event.event_id)
         except Unavailable as error:

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from payonce.domain.errors import InvalidField, UnknownGateway
 from payonce.domain.times import format_time
+from payonce.ports import views
 from payonce.ports.board import Board, GatewayState, JournalLine
 from payonce.ports.clock import Clock
 
@@ -13,8 +13,6 @@ LINES = 5
 """So many of the latest lines of each gateway's journal are shown."""
 _LONGEST_NAME = 64
 _LONGEST_WHY = 500
-
-View = dict[str, Any]
 
 
 class GatewayDesk:
@@ -25,29 +23,29 @@ class GatewayDesk:
         self._rates = rates
         self._clock = clock
 
-    async def list(self) -> list[View]:
+    async def list(self) -> list[views.GatewayStanding]:
         """Return every gateway that is configured, or was ever treated, by name."""
         states = {one.gateway: one for one in await self._board.states()}
         names = sorted(self._rates.keys() | states.keys())
         journal = await self._board.journal(names, LINES)
         return [self._view(states.get(name, GatewayState(name)), journal) for name in names]
 
-    async def pause(self, name: str, by: str, why: str) -> View:
+    async def pause(self, name: str, by: str, why: str) -> views.GatewayTreated:
         """Pause a gateway and return how it stands. Raises UnknownGateway, InvalidField."""
         _check("by", by, _LONGEST_NAME)
         _check("why", why, _LONGEST_WHY)
         await self._refuse_unknown(name)
         changed = await self._board.pause(name, by, why, self._clock.now())
-        return await self._changed(name, changed=changed)
+        return await self._treated(name, changed=changed)
 
-    async def resume(self, name: str, by: str, why: str | None = None) -> View:
+    async def resume(self, name: str, by: str, why: str | None = None) -> views.GatewayTreated:
         """End a pause and return how the gateway stands. Raises UnknownGateway, InvalidField."""
         _check("by", by, _LONGEST_NAME)
         if why is not None:
             _check("why", why, _LONGEST_WHY)
         await self._refuse_unknown(name)
         changed = await self._board.resume(name, by, why, self._clock.now())
-        return await self._changed(name, changed=changed)
+        return await self._treated(name, changed=changed)
 
     async def _refuse_unknown(self, name: str) -> None:
         if name not in self._rates:
@@ -55,11 +53,11 @@ class GatewayDesk:
             if name not in known:
                 raise UnknownGateway(name, tuple(sorted(known)))
 
-    async def _changed(self, name: str, *, changed: bool) -> View:
+    async def _treated(self, name: str, *, changed: bool) -> views.GatewayTreated:
         [view] = [one for one in await self.list() if one["gateway"] == name]
-        return view | {"changed": changed}
+        return {**view, "changed": changed}
 
-    def _view(self, state: GatewayState, journal: Sequence[JournalLine]) -> View:
+    def _view(self, state: GatewayState, journal: Sequence[JournalLine]) -> views.GatewayStanding:
         name = state.gateway
         return {
             "gateway": name,
@@ -79,7 +77,7 @@ class GatewayDesk:
         }
 
 
-def state_of(state: GatewayState, now: datetime) -> str:
+def state_of(state: GatewayState, now: datetime) -> views.GatewayState:
     """Return `paused`, `open`, `half-open` (a single call at a time is let through) or `ok`."""
     if state.paused_at is not None:
         return "paused"
@@ -88,7 +86,7 @@ def state_of(state: GatewayState, now: datetime) -> str:
     return "open" if state.open_until > now else "half-open"
 
 
-def told(view: View) -> str:
+def told(view: views.GatewayStanding) -> str:
     """Return in a few words how a gateway stands."""
     match view["state"]:
         case "paused":

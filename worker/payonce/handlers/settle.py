@@ -1,5 +1,6 @@
 """Where everything meets: lock the rows, decide, apply, commit; then tell."""
 
+import asyncio
 import itertools
 from collections.abc import Mapping, Sequence
 
@@ -18,6 +19,7 @@ from payonce.ports.bus import Timer
 from payonce.ports.cache import Cache
 from payonce.ports.clock import Clock
 from payonce.ports.meter import Meter
+from payonce.ports.notifier import Notices
 from payonce.ports.store import Ledger, Wanted
 
 Settled = tuple[Effects, tuple[Payment, ...]]
@@ -37,6 +39,7 @@ class Settler:
         cache: Cache,
         clock: Clock,
         meter: Meter,
+        notices: Notices | None = None,
     ) -> None:
         self._ledger = ledger
         self._announcer = announcer
@@ -44,6 +47,7 @@ class Settler:
         self._cache = cache
         self._clock = clock
         self._meter = meter
+        self._notices = notices
         self._batcher: Batcher[Hearing, Settled | None] = Batcher(self._settle_many)
 
     async def settle(self, hearing: Hearing) -> Effects | None:
@@ -103,8 +107,14 @@ class Settler:
         )
 
     async def _tell(self, effects: Effects) -> None:
-        told = await self._announcer.announce(effects.events)
-        if effects.decision.verdict is Verdict.SETTLED and told and effects.paid_at:
+        is_settled = effects.decision.verdict is Verdict.SETTLED
+        if self._notices is not None and is_settled:
+            # At the same time: neither way of telling waits for the other.
+            calling = self._notices.tell(effects.events)
+            told, _ = await asyncio.gather(self._announcer.announce(effects.events), calling)
+        else:
+            told = await self._announcer.announce(effects.events)
+        if is_settled and told and effects.paid_at:
             delay = self._clock.now() - effects.paid_at
             self._meter.success_announced(delay.total_seconds())
 

@@ -8,10 +8,10 @@ import aiohttp
 import structlog
 from yarl import URL
 
-from payonce.adapters.codec import CLOUDEVENT, check_traceparent
+from payonce.adapters.webhook import WebhookPoster, open_session
 from payonce.domain.errors import InvalidField
 from payonce.domain.ladder import Ladder
-from payonce.domain.signature import sign, signing_key
+from payonce.domain.signature import signing_key
 from payonce.kit.consumer import DEFAULT_LADDER, PREFETCH, OrderConsumer, OrderPaid
 
 log = structlog.get_logger(__name__)
@@ -20,7 +20,7 @@ TIMEOUT_S = 10.0
 
 
 class WebhookSender:
-    """Posts events; signs them by Standard Webhooks (standardwebhooks.com) where it has a key."""
+    """Posts what an order consumer takes; signs it where it has a secret."""
 
     def __init__(
         self,
@@ -29,21 +29,13 @@ class WebhookSender:
         secret: str | None,
         now_s: Callable[[], float] = time.time,
     ) -> None:
-        self._session = session
-        self._url = check_url(url)
-        self._key = None if secret is None else signing_key(secret)
-        self._now_s = now_s
+        key = None if secret is None else signing_key(secret)
+        self._poster = WebhookPoster(session, check_url(url), key, now_s)
 
     async def send(self, event: OrderPaid) -> bool:
         """Post the CloudEvent; True on a 2xx answer. A redirect is a refusal."""
         try:
-            async with self._session.post(
-                self._url,
-                data=event.body,
-                headers=self._headers(event),
-                allow_redirects=False,
-            ) as answer:
-                status = answer.status
+            status = await self._poster.post(event.event_id, event.body, event.traceparent)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             log.warning("webhook.failed", event_id=event.event_id, reason=type(error).__name__)
             return False
@@ -51,15 +43,6 @@ class WebhookSender:
         if not taken:
             log.warning("webhook.refused", event_id=event.event_id, status=status)
         return taken
-
-    def _headers(self, event: OrderPaid) -> dict[str, str]:
-        headers = {"Content-Type": CLOUDEVENT}
-        traceparent = check_traceparent(event.traceparent)
-        if traceparent is not None:
-            headers["traceparent"] = traceparent
-        if self._key is not None:
-            headers |= sign(self._key, event.event_id, int(self._now_s()), event.body)
-        return headers
 
 
 async def run_webhook_consumer(  # noqa: PLR0913 - the public knobs, all but four with defaults
@@ -79,11 +62,7 @@ async def run_webhook_consumer(  # noqa: PLR0913 - the public knobs, all but fou
     Anything else comes back on the ladder. Raises InvalidField for a bad name, URL or secret, and
     BrokerConflict.
     """
-    timeout = aiohttp.ClientTimeout(total=timeout_s)
-    connector = aiohttp.TCPConnector(limit=prefetch)
-    async with aiohttp.ClientSession(
-        timeout=timeout, connector=connector, headers={"User-Agent": "payonce"}
-    ) as session:
+    async with open_session(timeout_s, prefetch) as session:
         sender = WebhookSender(session, url, secret)
         consumer = OrderConsumer(
             service,

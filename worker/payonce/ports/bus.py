@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from payonce.domain.events import Event
-from payonce.domain.messages import CloseDue, PollDue, RefundDue
+from payonce.domain.messages import CloseDue, NotifyDue, PollDue, RefundDue
 
 
 class WorkQueue(StrEnum):
@@ -71,6 +71,10 @@ class Timer(Protocol):
 
     async def refund_after(self, wait_ms: int, message: RefundDue) -> None:
         """Deliver `message` to the refund queue after `wait_ms` (0: at once)."""
+        ...
+
+    async def notify_after(self, wait_ms: int, message: NotifyDue) -> None:
+        """Deliver `message` to the notify queue after `wait_ms` (0: at once)."""
         ...
 
 

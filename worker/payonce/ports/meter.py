@@ -66,6 +66,14 @@ class Meter(GatewayMeter, Protocol):
         """Count paid orders that are told again."""
         ...
 
+    def order_notified(self, outcome: str, seconds: float) -> None:
+        """Observe one call to the order service."""
+        ...
+
+    def notice_skipped(self, reason: str) -> None:
+        """Count a call to the order service that was not made: `acknowledged` or `away`."""
+        ...
+
     def refund_decided(self, gateway: str, status: str, rule: str) -> None:
         """Count a refund that took a step; `rule` is empty unless one holds it."""
         ...
@@ -88,4 +96,28 @@ class Meter(GatewayMeter, Protocol):
 
     def order_lock_lost(self) -> None:
         """Count an order lock that ended before its holder was done."""
+        ...
+
+
+class PushMeter(Protocol):
+    """What is counted of those who look at orders and listen to them."""
+
+    def order_viewed(self, result: str) -> None:
+        """Count an order that was shown to its shopper: `hit` where it was still as it was kept."""
+        ...
+
+    def listener_joined(self, transport: str) -> None:
+        """Count a stream that begins, `sse` or `ws`."""
+        ...
+
+    def listener_left(self, transport: str) -> None:
+        """Count a stream that has ended."""
+        ...
+
+    def state_pushed(self) -> None:
+        """Count a state that was sent to a listener."""
+        ...
+
+    def pushes_healed(self, count: int) -> None:
+        """Count changes that a look found, of which nobody had told."""
         ...

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from payonce.domain.decide import Facts
 from payonce.domain.effects import Effects
-from payonce.domain.events import EventType
+from payonce.domain.events import Event, EventType
 from payonce.domain.messages import OrderAcknowledged, PaymentInitiated
 from payonce.domain.order import Order
 from payonce.domain.payment import Payment, PaymentStatus
@@ -181,8 +181,13 @@ class Orders(Protocol):
     ) -> list[AcknowledgeOutcome]:
         """Note that the order service booked the settling payment; one outcome each, in order.
 
-        Removes the order's payment.succeeded from the outbox.
+        Takes back what was retold and is not published yet; an event that was never told stays in
+        the outbox, since other queues may be bound for it.
         """
+        ...
+
+    async def unacknowledged(self, order_ids: Sequence[str]) -> list[bool]:
+        """Say of each order, in order, whether it is paid and still to be told of."""
         ...
 
     async def cancel(self, order_id: str, now: datetime) -> list[Payment]:
@@ -192,7 +197,10 @@ class Orders(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """An event that waits to be published; `attempts` counts the claims before this one."""
+    """An event that waits to be published; `attempts` counts the claims before this one.
+
+    `acknowledged`: its order is, so that nobody is owed the event but queues that are bound now.
+    """
 
     event_id: str
     type: EventType
@@ -201,6 +209,7 @@ class OutboxRow:
     data: Mapping[str, Any]
     traceparent: str | None
     attempts: int
+    acknowledged: bool = False
 
 
 class Outbox(Protocol):
@@ -220,16 +229,37 @@ class Outbox(Protocol):
         ...
 
 
+class DueOutcome(StrEnum):
+    """What became of the wish to tell of an order again."""
+
+    DUE = "due"
+    ACKNOWLEDGED = "acknowledged"
+    NOT_PAID = "not-paid"
+    UNKNOWN = "unknown"
+
+
 class Retelling(Protocol):
     """Paid orders that the order service has not acknowledged."""
 
     async def retell(
         self, now: datetime, limit: int, next_at: Callable[[datetime], datetime]
-    ) -> list[str]:
+    ) -> list[Event]:
         """Put `payment.succeeded` of up to `limit` orders that are due back into the outbox.
 
-        Id, time and data are those of the first telling. The pure `next_at` says, by the time of
-        settlement, when each is due again. Orders that are locked elsewhere are skipped.
+        Returns the events: id, time and data are those of the first telling. The pure `next_at`
+        says, by the time of settlement, when each is due again. Orders that are locked elsewhere
+        are skipped.
+        """
+        ...
+
+    async def make_due(self, order_id: str, by: str, now: datetime) -> DueOutcome:
+        """Have an order told again now, and note in its timeline who wanted it."""
+        ...
+
+    async def make_all_due(self, by: str | None, now: datetime, limit: int) -> int:
+        """Have up to `limit` unacknowledged orders told again now; return how many were not due.
+
+        With `by` their timelines note who wanted it. Orders that are locked elsewhere are skipped.
         """
         ...
 

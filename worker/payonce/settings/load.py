@@ -112,9 +112,11 @@ def _sweep(table: Table) -> SweepSettings:
 
 def _order_service(table: Table) -> OrderServiceSettings:
     settings = OrderServiceSettings(
-        notify_url=table.get("notify_url", values.url("http", "https", empty_ok=True), ""),
+        notify_url=table.get("notify_url", values.plain_url("http", "https"), ""),
         secret=table.get("secret", values.webhook_secret, ""),
         ladder=table.get("ladder", values.ladder, _RETELLING_LADDER),
+        timeout_s=table.get("timeout", values.seconds(0.1, 60), "10s"),
+        max_in_flight=table.get("max_in_flight", values.whole(1, 1_000), 50),
     )
     table.refuse_unknown()
     return settings
@@ -168,6 +170,7 @@ def _gateway(name: str, table: Table, poll: PollSettings, sweep: SweepSettings) 
     settings = GatewaySettings(
         name=name,
         kind=kind.name,
+        label=table.get("label", values.text, ""),
         base_url=_base_url(table, kind),
         credentials=kind.read(table),
         can_close=table.get("can_close", values.flag, kind.can_close),

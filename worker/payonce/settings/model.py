@@ -67,11 +67,14 @@ class OrderServiceSettings:
     """Where the order service is told synchronously; empty: by events only.
 
     `ladder`: waits after the settlement until it is told again, while it has not acknowledged.
+    `timeout_s`, `max_in_flight`: of the calls to it, by one process.
     """
 
     notify_url: str
     secret: Secret
     ladder: Ladder
+    timeout_s: float
+    max_in_flight: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ class BrokerSettings:
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """One gateway; `credentials` say of which kind it is.
+    """One gateway; `credentials` say of which kind it is. `label`: for shoppers.
 
     `rate_per_s`: calls of all processes together, 0: no limit. `refund_max_per_hour`: 0 holds every
     refund, None: no limit of its own. `refund_key_window`: how long it remembers a refund's id.
@@ -113,6 +116,7 @@ class GatewaySettings:
     refund_max_per_hour: int | None
     refund_key_window: timedelta
     terms: Terms
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)

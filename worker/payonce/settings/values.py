@@ -207,6 +207,22 @@ def url(
     return read
 
 
+def plain_url(*schemes: str) -> Callable[[str, object], str]:
+    """Return a reader of URLs without user, password and fragment; empty is none."""
+    read_url = url(*schemes, empty_ok=True)
+
+    def read(key: str, value: object) -> str:
+        found = read_url(key, value)
+        parts = urlsplit(found)
+        if "@" in parts.netloc or "#" in found:
+            allowed = " or ".join(f"{one}://host/path" for one in schemes)
+            what = "holds a user" if "@" in parts.netloc else "holds a fragment"
+            raise BadSettings(key, what, allowed)
+        return found
+
+    return read
+
+
 def _is_url(value: str, schemes: tuple[str, ...], *, socket_ok: bool) -> bool:
     try:
         parts = urlsplit(value)

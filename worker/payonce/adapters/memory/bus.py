@@ -24,7 +24,7 @@ from payonce.adapters.rabbitmq.topology import (
 from payonce.adapters.until import until
 from payonce.domain.errors import Unavailable, Unroutable
 from payonce.domain.events import Event
-from payonce.domain.messages import CloseDue, PollDue, RefundDue
+from payonce.domain.messages import CloseDue, NotifyDue, PollDue, RefundDue
 from payonce.domain.times import to_ms
 from payonce.ports.bus import Delivery, Park, Receiver, WorkQueue
 from payonce.ports.clock import Clock
@@ -109,6 +109,10 @@ class MemoryBus:
     async def refund_after(self, wait_ms: int, message: RefundDue) -> None:
         """Deliver `message` to the refund queue after `wait_ms`. Raises Unavailable."""
         self._send_later(WorkQueue.REFUND, wait_ms, encode_due(message))
+
+    async def notify_after(self, wait_ms: int, message: NotifyDue) -> None:
+        """Deliver `message` to the notify queue after `wait_ms`. Raises Unavailable."""
+        self._send_later(WorkQueue.NOTIFY, wait_ms, encode_due(message))
 
     async def publish(self, event: Event) -> None:
         """Publish `event`. Raises Unroutable where nobody listens."""

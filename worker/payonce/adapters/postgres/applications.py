@@ -43,7 +43,10 @@ class Applications:
             await _write(connection, decided, revive_at)
             return decided
 
-        return await self._database.transact(work)
+        decided = await self._database.transact(work)
+        if isinstance(decided, Fresh):
+            self._database.orders_changed({decided.order.order_id: decided.order.version})
+        return decided
 
     async def confirm(
         self, payment_id: str, gateway_ref: str | None, judge: ConfirmJudge
@@ -61,9 +64,11 @@ class Applications:
 
         for _ in range(CONFIRM_ATTEMPTS):
             try:
-                return await self._database.transact(work)
+                decided = await self._database.transact(work)
             except UniqueViolationError:
                 continue
+            self._database.orders_changed({decided.order.order_id: decided.order.version})
+            return decided
         raise Unavailable(SERVER, "a gateway_ref changes hands faster than it can be looked up")
 
     async def applied(self, payment_id: str) -> tuple[Order, Applied] | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -11,6 +11,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from payonce.adapters.postgres.failures import CONFLICTS, FOREIGN, SERVER, is_demoted, translate
 from payonce.domain.errors import Unavailable
+from payonce.ports.changes import OnChange
 from payonce.ports.meter import OnAway
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]"
@@ -37,7 +38,7 @@ SESSION = {
 class Database:
     """PostgreSQL at `dsn`. Connections are made when they are needed, and again when they broke."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each with a default but the first
         self,
         dsn: str,
         *,
@@ -45,12 +46,14 @@ class Database:
         command_timeout_s: float = 10.0,
         jitter: Callable[[], float] = random.random,
         on_away: OnAway | None = None,
+        on_change: OnChange | None = None,
     ) -> None:
         self._dsn = dsn
         self._max_connections = max_connections
         self._command_timeout_s = command_timeout_s
         self._jitter = jitter
         self._on_away = on_away
+        self._on_change = on_change
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     async def open(self) -> None:
@@ -107,6 +110,11 @@ class Database:
                 return await work(connection)
 
         return await self._repeat(once)
+
+    def orders_changed(self, versions: Mapping[str, int]) -> None:
+        """Tell whoever shows orders that these were brought to these versions, committed."""
+        if versions and self._on_change is not None:
+            self._on_change(versions)
 
     async def _repeat(self, once: Callable[[Connection], Awaitable[Result]]) -> Result:
         conflict: Exception | None = None

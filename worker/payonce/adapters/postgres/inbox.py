@@ -14,6 +14,7 @@ from payonce.adapters.postgres.rows import columns, from_json, payment_of, to_js
 from payonce.adapters.postgres.views import callback_view
 from payonce.domain.errors import InvalidField
 from payonce.domain.payment import Payment
+from payonce.ports import views
 from payonce.ports.inbox import Finished, KeptCallback, NewCallback, Which
 
 SQL = load("inbox")
@@ -86,7 +87,7 @@ class InboxDesk:
 
     async def list(
         self, which: Which = Which.ALL, limit: int = 100, cursor: str | None = None
-    ) -> Page:
+    ) -> Page[views.Callback]:
         """Return callbacks, the latest first. Raises InvalidField."""
         if not 1 <= limit <= MAX_LIST:
             raise InvalidField("limit", f"{limit} is out of range", f"1 to {MAX_LIST}")

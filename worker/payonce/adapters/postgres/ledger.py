@@ -62,17 +62,19 @@ class Ledger:
     ) -> list[Payment] | UniqueViolationError:
         """Settle in one transaction; return what a unique index refused."""
 
-        async def work(connection: Connection) -> list[Payment]:
+        async def work(connection: Connection) -> tuple[list[Effects], list[Payment]]:
             effects = _that_write(judge(await _lock(connection, wanted)))
             if not effects:
-                return []
+                return [], []
             rows = await connection.fetch(SQL["apply"], *_arguments(effects), *self._waits)
-            return [payment_of(row) for row in rows]
+            return effects, [payment_of(row) for row in rows]
 
         try:
-            return await self._database.transact(work)
+            effects, siblings = await self._database.transact(work)
         except UniqueViolationError as error:
             return error
+        self._database.orders_changed({one.order.order_id: one.order.version for one in effects})
+        return siblings
 
 
 async def _lock(connection: Connection, wanted: Sequence[Wanted]) -> dict[str, Facts]:

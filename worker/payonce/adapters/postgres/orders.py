@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from asyncpg import Record
+
 from payonce.adapters.postgres.database import Connection, Database
 from payonce.adapters.postgres.queries import load
 from payonce.adapters.postgres.rows import columns, payment_of
@@ -26,26 +28,53 @@ class Orders:
         self, messages: Sequence[OrderAcknowledged], now: datetime
     ) -> list[AcknowledgeOutcome]:
         """Note that the order service booked the settling payments; one statement for all."""
+        # Of two ways in which one batch tells of the same, the first counts.
+        ways = {(one.order_id, one.payment_id): one.way for one in reversed(messages)}
         values = (
-            (order_id, payment_id, event_id(EventType.PAYMENT_SUCCEEDED, order_id))
-            for order_id, payment_id in {(one.order_id, one.payment_id) for one in messages}
+            (order_id, payment_id, event_id(EventType.PAYMENT_SUCCEEDED, order_id), way)
+            for (order_id, payment_id), way in ways.items()
         )
-        rows = await self._database.fetch(SQL["acknowledge"], *columns(values, 3), now)
+        rows = await self._database.fetch(SQL["acknowledge"], *columns(values, 4), now)
         winners = {row["order_id"]: row["settled_by"] for row in rows}
         told = {row["order_id"] for row in rows if row["acknowledged_at"] is not None}
-        return [_outcome(message, winners, told) for message in messages]
+        outcomes = [_outcome(message, winners, told) for message in messages]
+        self._database.orders_changed(_acknowledged(messages, outcomes, rows))
+        return outcomes
+
+    async def unacknowledged(self, order_ids: Sequence[str]) -> list[bool]:
+        """Say of each order whether it is paid and still to be told of."""
+        rows = await self._database.fetch(SQL["unacknowledged"], list(set(order_ids)))
+        waiting = {row["order_id"] for row in rows}
+        return [order_id in waiting for order_id in order_ids]
 
     async def cancel(self, order_id: str, now: datetime) -> list[Payment]:
         """Cancel an OPEN or unknown order; return the unfinished payments of a cancelled one."""
 
-        async def work(connection: Connection) -> list[Payment]:
+        async def work(connection: Connection) -> tuple[int, list[Payment]]:
             await connection.execute(SQL["cancel"], order_id, now)
             # A statement of its own: it sees what was registered while the first one waited.
             again_at = now + CLOSE_AGAIN_AFTER
             rows = await connection.fetch(SQL["close_those_of_cancelled"], order_id, again_at)
-            return [payment_of(row) for row in rows]
+            [order] = await connection.fetch(SQL["version"], order_id)
+            return order["version"], [payment_of(row) for row in rows]
 
-        return await self._database.transact(work)
+        version, payments = await self._database.transact(work)
+        self._database.orders_changed({order_id: version})
+        return payments
+
+
+def _acknowledged(
+    messages: Sequence[OrderAcknowledged],
+    outcomes: Sequence[AcknowledgeOutcome],
+    rows: Sequence[Record],
+) -> dict[str, int]:
+    """Return the versions of the orders that were acknowledged just now."""
+    before = {row["order_id"]: row["version"] for row in rows}
+    return {
+        message.order_id: before[message.order_id] + 1
+        for message, outcome in zip(messages, outcomes, strict=True)
+        if outcome is AcknowledgeOutcome.ACKNOWLEDGED
+    }
 
 
 def _outcome(

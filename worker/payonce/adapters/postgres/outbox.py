@@ -37,6 +37,7 @@ class Outbox:
                 data=from_json(row["data"]),
                 traceparent=row["traceparent"],
                 attempts=row["attempts"],
+                acknowledged=row["acknowledged"],
             )
             for row in rows
         ]

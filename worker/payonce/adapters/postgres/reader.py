@@ -2,36 +2,39 @@
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Generic, TypeVar
 
 from asyncpg import Record
 
-from payonce.adapters.postgres.database import Connection, Database
+from payonce.adapters.postgres.database import Database
 from payonce.adapters.postgres.queries import load
-from payonce.adapters.postgres.views import order_view, payment_view, refund_view, timeline_view
+from payonce.adapters.postgres.states import States
+from payonce.adapters.postgres.views import order_view, payment_view, refund_view
 from payonce.domain.errors import InvalidField
+from payonce.domain.ids import check_id
 from payonce.domain.refund import RefundStatus
 from payonce.domain.times import from_ms
+from payonce.ports import views
+from payonce.ports.states import Known
 
 SQL = load("reader")
 
-View = dict[str, Any]
-"""JSON: times as text, money in minor units."""
+View_co = TypeVar("View_co", covariant=True)
 
 MAX_LIST = 1000
-"""A page, the payments of an order and the latest lines of its timeline are cut here."""
+"""A page is cut here."""
 
 _START = (from_ms(0), "")
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class Page(Generic[View_co]):
     """Some entries of a list, oldest first, and where the next page begins; None: there is none."""
 
-    items: list[View]
+    items: Sequence[View_co]
     cursor: str | None
 
 
@@ -40,52 +43,40 @@ class Reader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._states = States(database)
 
-    async def order(self, order_id: str, *, timeline: bool = True) -> View | None:
+    async def order(self, order_id: str, *, timeline: bool = True) -> views.Order | None:
         """Return an order with its payments, refunds and timeline, all of one moment."""
+        [state] = await self._states.read([Known(order_id)], timeline=timeline)
+        return state.view if state else None
 
-        async def work(connection: Connection) -> View | None:
-            orders = await connection.fetch(SQL["order"], order_id)
-            if not orders:
-                return None
-            payments = await connection.fetch(SQL["payments_of_order"], order_id, MAX_LIST)
-            refunds = await connection.fetch(SQL["refunds_of_order"], order_id, MAX_LIST)
-            view = order_view(orders[0]) | {
-                "payments": [payment_view(row) for row in payments],
-                "refunds": [refund_view(row) for row in refunds],
-            }
-            if timeline:
-                lines = await connection.fetch(SQL["timeline_of_order"], order_id, MAX_LIST)
-                view["timeline"] = [timeline_view(row) for row in lines]
-            return view
-
-        return await self._database.transact(work, snapshot=True)
-
-    async def payment(self, payment_id: str) -> View | None:
+    async def payment(self, payment_id: str) -> views.Payment | None:
         """Return a payment."""
-        rows = await self._database.fetch(SQL["payment"], payment_id)
-        return payment_view(rows[0]) if rows else None
+        [view] = await self._states.payments([payment_id])
+        return view
 
-    async def unresolved(self, limit: int = 100, cursor: str | None = None) -> Page:
+    async def unresolved(self, limit: int = 100, cursor: str | None = None) -> Page[views.Payment]:
         """Return payments whose watch ended without a definite answer. Raises InvalidField."""
         return await self._page("unresolved", "payment_id", payment_view, limit, cursor)
 
-    async def mismatched(self, limit: int = 100, cursor: str | None = None) -> Page:
+    async def mismatched(self, limit: int = 100, cursor: str | None = None) -> Page[views.Payment]:
         """Return payments whose success may not settle. Raises InvalidField."""
         return await self._page("mismatched", "payment_id", payment_view, limit, cursor)
 
-    async def unacknowledged(self, limit: int = 100, cursor: str | None = None) -> Page:
+    async def unacknowledged(
+        self, limit: int = 100, cursor: str | None = None
+    ) -> Page[views.OrderSummary]:
         """Return paid orders that the order service has not booked. Raises InvalidField."""
         return await self._page("unacknowledged", "order_id", order_view, limit, cursor)
 
-    async def refund(self, refund_id: str) -> View | None:
+    async def refund(self, refund_id: str) -> views.Refund | None:
         """Return a refund."""
         rows = await self._database.fetch(SQL["refund"], refund_id)
         return refund_view(rows[0]) if rows else None
 
     async def refunds(
         self, limit: int = 100, cursor: str | None = None, status: str | None = None
-    ) -> Page:
+    ) -> Page[views.Refund]:
         """Return refunds of a status, or those that wait for a person. Raises InvalidField."""
         if status is None:
             return await self._page("refunds", "refund_id", refund_view, limit, cursor)
@@ -102,11 +93,11 @@ class Reader:
         self,
         name: str,
         key: str,
-        view: Callable[[Record], View],
+        view: Callable[[Record], View_co],
         limit: int,
         cursor: str | None,
         *filters: str,
-    ) -> Page:
+    ) -> Page[View_co]:
         if not 1 <= limit <= MAX_LIST:
             raise InvalidField("limit", f"{limit} is out of range", f"1 to {MAX_LIST}")
         at, last_id = _START if cursor is None else parse_cursor(cursor)
@@ -128,6 +119,6 @@ def parse_cursor(cursor: str) -> tuple[datetime, str]:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         at, last_id = base64.urlsafe_b64decode(padded.encode("ascii")).decode("ascii").split(" ")
-        return datetime.fromisoformat(at).astimezone(UTC), last_id
-    except (ValueError, OverflowError, binascii.Error):
+        return datetime.fromisoformat(at).astimezone(UTC), check_id(last_id, "cursor")
+    except (ValueError, OverflowError, binascii.Error, InvalidField):
         raise InvalidField("cursor", "is not one of ours", "the cursor of a page") from None

@@ -82,7 +82,7 @@ class Refunds:
             await _write(connection, effects)
             return effects
 
-        return await self._database.transact(work)
+        return self._told(await self._database.transact(work))
 
     async def change_payment(self, payment_id: str, judge: PaymentJudge) -> RefundEffects | None:
         """Lock the order of a payment, call `judge`, write, commit; None: no such payment."""
@@ -96,7 +96,7 @@ class Refunds:
             await _write(connection, effects)
             return effects
 
-        return await self._database.transact(work)
+        return self._told(await self._database.transact(work))
 
     async def overdue(
         self, now: datetime, until: datetime, limit: int, gateways: Collection[str]
@@ -104,6 +104,12 @@ class Refunds:
         """Return up to `limit` refunds that show no life; those locked elsewhere are skipped."""
         rows = await self._database.fetch(SQL["overdue"], now, until, limit, list(gateways))
         return [_refund_of(row) for row in rows]
+
+    def _told(self, effects: RefundEffects | None) -> RefundEffects | None:
+        """Tell of what was committed; the note of a look is told too, and found to be no news."""
+        if effects is not None and effects.writes:
+            self._database.orders_changed({effects.order.order_id: effects.order.version})
+        return effects
 
     async def _read(
         self,

@@ -24,6 +24,9 @@ EXTRA_TURNS = 5
 
 Price = tuple[int, str]
 
+Versions = dict[str, int]
+"""Those of orders that were there before and have changed."""
+
 
 class Registrar:
     """`payonce.ports.store.Registrar` on PostgreSQL: two statements for many payments."""
@@ -51,38 +54,45 @@ class Registrar:
     ) -> list[Registered | None]:
         """Return results, None where another registration was in the way and is committed now."""
 
-        async def work(connection: Connection) -> list[Registered | None]:
-            results = await _register(connection, wanted)
-            return await _supersede(connection, results) if supersede else results
+        async def work(connection: Connection) -> tuple[list[Registered | None], Versions]:
+            results, versions = await _register(connection, wanted)
+            return await _supersede(connection, results) if supersede else results, versions
 
         try:
-            return await self._database.transact(work)
+            results, versions = await self._database.transact(work)
         except UniqueViolationError:
             # Two of these want the same gateway_ref, or another process took it just now.
             if len(wanted) == 1:
                 return [None]
-        return [
-            one for each in wanted for one in await self._take_turn([each], supersede=supersede)
-        ]
+            turns = [await self._take_turn([each], supersede=supersede) for each in wanted]
+            return [one for turn in turns for one in turn]
+        self._database.orders_changed(versions)
+        return results
 
 
 async def _register(
     connection: Connection, wanted: Sequence[Registration]
-) -> list[Registered | None]:
+) -> tuple[list[Registered | None], Versions]:
     messages = [each.message for each in wanted]
     prices = _first_prices(messages)
     ordered = [(order_id, *prices[order_id]) for order_id in sorted(prices)]
     fixed = await connection.fetch(SQL["lock_orders"], *columns(ordered, 3))
     revivals = [each.revive_at for each in wanted]
+    known = prices.keys() - {row["order_id"] for row in fixed if row["version"] == 0}
     rows = await connection.fetch(
-        SQL["insert_payments"], to_json(messages), revivals, CLOSE_AGAIN_AFTER
+        SQL["insert_payments"], to_json(messages), revivals, CLOSE_AGAIN_AFTER, list(known)
     )
     crowded = _crowded(messages, rows)
     results = [_judge(message, row, crowded) for message, row in zip(messages, rows, strict=True)]
     fresh = {row["order_id"]: prices[row["order_id"]] for row in fixed}
     refixed = await _refix(connection, fresh, messages, results)
-    filled = await _fill(connection, _fills(messages, rows, results))
-    return [_corrected(one, refixed, filled) for one in results]
+    versions = {
+        message.order_id: row["version"] + 1
+        for message, row in zip(messages, rows, strict=True)
+        if row["inserted"] and message.order_id in known
+    }
+    filled = await _fill(connection, _fills(messages, rows, results), versions)
+    return [_corrected(one, refixed, filled, versions) for one in results], versions
 
 
 def _crowded(messages: Sequence[PaymentInitiated], rows: Sequence[Record]) -> frozenset[str]:
@@ -203,12 +213,16 @@ def _brings_more(message: PaymentInitiated, row: Record) -> bool:
     return ref or (message.expires_given and not row["expires_given"])
 
 
-async def _fill(connection: Connection, messages: list[PaymentInitiated]) -> dict[str, Payment]:
+async def _fill(
+    connection: Connection, messages: list[PaymentInitiated], versions: Versions
+) -> dict[str, Payment]:
+    """Fill absent fields and note the versions of the orders that this changes."""
     if not messages:
         return {}
     messages.sort(key=lambda message: (message.order_id, message.payment_id))
     values = ((m.payment_id, m.gateway_ref, m.expires_at, m.expires_given) for m in messages)
     rows = await connection.fetch(SQL["fill_payments"], *columns(values, 4))
+    versions.update((row["order_id"], row["version"]) for row in rows)
     return {row["payment_id"]: payment_of(row) for row in rows}
 
 
@@ -216,13 +230,15 @@ def _corrected(
     result: Registered | None,
     refixed: dict[str, Price | None],
     filled: dict[str, Payment],
+    versions: Versions,
 ) -> Registered | None:
-    if result is None or not (refixed or filled):
+    if result is None or not (refixed or filled or versions):
         return result
     order, payment = result.order, result.payment
     if order.order_id in refixed:
         amount, currency = refixed[order.order_id] or (None, None)
         order = replace(order, amount=amount, currency=currency)
+    order = replace(order, version=versions.get(order.order_id, order.version))
     if payment is not None:
         payment = filled.get(payment.payment_id, payment)
     return replace(result, order=order, payment=payment)

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from asyncpg import Record
+
 from payonce.adapters.postgres.database import Connection, Database
 from payonce.adapters.postgres.queries import load
-from payonce.adapters.postgres.rows import columns
-from payonce.domain.events import EventType
+from payonce.adapters.postgres.rows import columns, from_json
+from payonce.domain.events import Event, EventType
 from payonce.domain.ids import event_id
+from payonce.ports.store import DueOutcome
 
 SQL = load("retelling")
 
@@ -20,17 +23,45 @@ class Retelling:
 
     async def retell(
         self, now: datetime, limit: int, next_at: Callable[[datetime], datetime]
-    ) -> list[str]:
-        """Put the events of up to `limit` orders back into the outbox; return the orders."""
+    ) -> list[Event]:
+        """Put the events of up to `limit` orders back into the outbox, and return them."""
 
-        async def work(connection: Connection) -> list[str]:
+        async def work(connection: Connection) -> list[Event]:
             rows = await connection.fetch(SQL["lock_unacknowledged"], now, limit)
             values = [
                 (order_id, event_id(EventType.PAYMENT_SUCCEEDED, order_id), next_at(settled_at))
                 for order_id, settled_at in rows
             ]
-            if values:
-                await connection.execute(SQL["retell"], *columns(values, 3))
-            return [order_id for order_id, *_ in values]
+            if not values:
+                return []
+            return [
+                _event(row) for row in await connection.fetch(SQL["retell"], *columns(values, 3))
+            ]
 
         return await self._database.transact(work)
+
+    async def make_due(self, order_id: str, by: str, now: datetime) -> DueOutcome:
+        """Have an order told again now, and note who wanted it."""
+        rows = await self._database.fetch(SQL["make_due"], order_id, by, now)
+        if not rows:
+            return DueOutcome.UNKNOWN
+        if rows[0]["retell_at"] is not None:
+            return DueOutcome.DUE
+        is_acknowledged = rows[0]["acknowledged_at"] is not None
+        return DueOutcome.ACKNOWLEDGED if is_acknowledged else DueOutcome.NOT_PAID
+
+    async def make_all_due(self, by: str | None, now: datetime, limit: int) -> int:
+        """Have up to `limit` orders told again now; return how many were not due before."""
+        rows = await self._database.fetch(SQL["make_all_due"], by, now, limit)
+        return int(rows[0]["orders"])
+
+
+def _event(row: Record) -> Event:
+    return Event(
+        str(row["event_id"]),
+        EventType.PAYMENT_SUCCEEDED,
+        row["order_id"],
+        row["occurred_at"],
+        from_json(row["data"]),
+        row["traceparent"],
+    )

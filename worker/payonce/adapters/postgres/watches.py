@@ -74,7 +74,8 @@ class Watches:
 
     async def end_closing(self, payment_id: str, now: datetime) -> None:
         """Note that a gateway cannot close this payment: it is watched to its end."""
-        await self._database.fetch(SQL["end_closing"], payment_id, now)
+        rows = await self._database.fetch(SQL["end_closing"], payment_id, now)
+        self._database.orders_changed({row["order_id"]: row["version"] for row in rows})
 
 
 def _state_of(row: Record) -> WatchState:

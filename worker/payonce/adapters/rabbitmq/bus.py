@@ -8,7 +8,7 @@ from payonce.adapters.rabbitmq.topology import DELAY, DUE, PAYMENTS, delay_routi
 from payonce.adapters.rabbitmq.wire import Outgoing, plain_properties
 from payonce.domain.errors import Unavailable, Unroutable
 from payonce.domain.events import Event
-from payonce.domain.messages import CloseDue, PollDue, RefundDue
+from payonce.domain.messages import CloseDue, NotifyDue, PollDue, RefundDue
 from payonce.ports.bus import WorkQueue
 
 
@@ -33,6 +33,11 @@ class RabbitTimer:
         """Deliver `message` to the refund queue after `wait_ms`. Raises Unavailable."""
         message_id = f"{message.refund_id}/{message.step}"
         await self._send(WorkQueue.REFUND, wait_ms, encode_due(message), message_id)
+
+    async def notify_after(self, wait_ms: int, message: NotifyDue) -> None:
+        """Deliver `message` to the notify queue after `wait_ms`. Raises Unavailable."""
+        message_id = f"{message.event_id}/{message.attempt}"
+        await self._send(WorkQueue.NOTIFY, wait_ms, encode_due(message), message_id)
 
     async def _send(self, dest: WorkQueue, wait_ms: int, body: bytes, message_id: str) -> None:
         message = delayed(dest.value, wait_ms, body, plain_properties(JSON, message_id), message_id)

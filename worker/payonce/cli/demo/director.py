@@ -14,9 +14,16 @@ import aiohttp
 from payonce.adapters.logs import configure_logs
 from payonce.cli.demo.board import Board
 from payonce.cli.demo.stage import DemoFailed
-from payonce.cli.demo.stories import CURRENCY, Attempt, Plan, Shop
+from payonce.cli.demo.stories import CURRENCY, GATEWAY, Attempt, Plan, Shop
 from payonce.cli.demo.towns import Town, open_embedded_town, open_real_town
-from payonce.cli.demo.verdict import Finding, ShopBook, ending, findings, is_over
+from payonce.cli.demo.verdict import (
+    Finding,
+    ShopBook,
+    booked_once,
+    ending,
+    findings,
+    is_over,
+)
 from payonce.daemon import stop_on_signals
 from payonce.domain.errors import PayonceError
 from payonce.domain.times import format_time
@@ -29,7 +36,7 @@ _EMBEDDED = (
     "no servers here: PostgreSQL comes from a wheel, the bus and the cache live in this process"
 )
 
-Orders = dict[str, dict[str, Any] | None]
+Orders = dict[str, Mapping[str, Any] | None]
 
 
 async def execute(arguments: argparse.Namespace) -> int:
@@ -62,7 +69,7 @@ async def _run(arguments: argparse.Namespace) -> int:
         director = Director(town, shop, book, Board(plain=arguments.plain))
         ok = await director.play(stop)
         if arguments.keep and not stop.is_set():
-            _tell_addresses(town, shop)
+            await _tell_addresses(town, shop)
             await stop.wait()
     return 0 if ok else 1
 
@@ -150,9 +157,15 @@ class Director:
                     self._orders[plan.order_id] = await self._town.order(plan.order_id)
             await self._decide()
             self._board.show(self._shop.plans, self._orders, await self._queries())
-            if all(is_over(plan, self._orders[plan.order_id]) for plan in self._shop.plans):
+            if all(self._is_over(plan) for plan in self._shop.plans):
                 return
             await asyncio.sleep(_LOOK_EVERY_S)
+
+    def _is_over(self, plan: Plan) -> bool:
+        """Say whether an order stands where it ends, and the demo shop has heard of it too."""
+        order = self._orders[plan.order_id]
+        is_paid = order is not None and order["status"] == "PAID"
+        return is_over(plan, order) and (not is_paid or plan.order_id in self._book.events)
 
     async def _decide(self) -> None:
         """Look at refunds that wait for a person, as an operator does, and approve them."""
@@ -182,6 +195,9 @@ class Director:
         books = await self._town.mock.books()
         parked = await self._town.parked(self._shop.run_id)
         found = findings(plans, orders, books, self._book, parked)
+        booked = await self._town.booked()
+        if booked is not None:
+            found.append(booked_once(orders, booked))
         found.append(await self._on_time())
         print(
             "\nwhat came of it, from payonce's tables, the order service's and the gateway's books:"
@@ -222,8 +238,13 @@ async def _book(shop: Shop, book: ShopBook, order_id: str, _payment_id: str, eve
     return True
 
 
-def _tell_addresses(town: Town, shop: Shop) -> None:
+async def _tell_addresses(town: Town, shop: Shop) -> None:
+    """Say where everything is, and open an order for whoever wants to be the shopper."""
+    order = {"order_id": f"o-{shop.run_id}-you", "amount": 1_999, "currency": CURRENCY}
+    yours = await town.apply({**order, "gateway": GATEWAY})
     print("\neverything keeps running; Ctrl-C ends it")
     for name, address in town.addresses.items():
         print(f"  {name:<14} {address}")
-    print(f"  a story        payonce show {shop.plans[0].order_id}", flush=True)
+    if yours is not None:
+        print(f"  {'pay yourself':<14} {yours['checkout_url']}")
+    print(f"  {'a story':<14} payonce show {shop.plans[0].order_id}", flush=True)

@@ -7,6 +7,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from payonce.domain.errors import PayonceError
 READY_WITHIN_S = 30.0
 END_WITHIN_S = 28.0
 WORDS = 300
+EXAMPLE = "examples.order_service"
 
 
 class DemoFailed(PayonceError):
@@ -124,6 +126,19 @@ def mock_program(port: int, env: Mapping[str, str]) -> Program:
 def worker_program(env: Mapping[str, str]) -> Program:
     """Return the worker, configured by `env`."""
     return Program("worker", [sys.executable, "-m", "payonce", "run"], env)
+
+
+def find_example() -> bool:
+    """Say whether the order service of the examples is here; an installed package is without it."""
+    try:
+        return all(find_spec(one) for one in (f"{EXAMPLE}.books", "standardwebhooks"))
+    except ModuleNotFoundError:
+        return False
+
+
+def order_service_program(env: Mapping[str, str]) -> Program:
+    """Return the order service of the examples."""
+    return Program("order-service", [sys.executable, "-m", EXAMPLE], env)
 
 
 async def wait_ready(session: aiohttp.ClientSession, url: str, program: Program) -> None:

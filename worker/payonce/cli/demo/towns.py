@@ -19,9 +19,11 @@ from payonce.bootstrap import (
 )
 from payonce.bootstrap.embedded import Embedded, open_embedded
 from payonce.bootstrap.refunds import refund_desk_of
+from payonce.cli.demo.called import CalledService
 from payonce.cli.demo.stage import (
     Mock,
     content_of,
+    find_example,
     free_port,
     mock_program,
     wait_ready,
@@ -36,6 +38,8 @@ from payonce.settings.kinds.http import HttpCredentials
 
 SERVICE = "demo-shop"
 API_TOKEN = "demo"  # noqa: S105 - a demo's
+OPERATOR = "demo-operator"
+"""The token of the operator `demo`."""
 
 Book = Callable[[str, str, str], Awaitable[bool]]
 """Called with order, payment and event id; False: come again."""
@@ -51,7 +55,7 @@ class Town(Protocol):
         """Publish a message as the shop's services do."""
         ...
 
-    async def order(self, order_id: str) -> dict[str, Any] | None:
+    async def order(self, order_id: str) -> Mapping[str, Any] | None:
         """Return an order as `payonce show` sees it."""
         ...
 
@@ -75,6 +79,10 @@ class Town(Protocol):
         """Approve a held refund, as an operator does."""
         ...
 
+    async def booked(self) -> list[str] | None:
+        """Return the orders of the called order service's bookings; None where there is none."""
+        ...
+
 
 class RealTown:
     """RabbitMQ, PostgreSQL and Redis; the gateway and the worker are processes."""
@@ -91,8 +99,12 @@ class RealTown:
             "PAYONCE_HTTP__PORT": str(self._http_port),
             "PAYONCE_HTTP__PUBLIC_URL": f"http://127.0.0.1:{self._http_port}",
             "PAYONCE_HTTP__API_TOKEN": API_TOKEN,
+            "PAYONCE_HTTP__OPERATORS": json.dumps({"demo": OPERATOR}),
             "PAYONCE_LOG_FORMAT": "json",
         }
+        self._called = CalledService(self._env) if find_example() else None
+        if self._called is not None:
+            self._env.update(self._called.variables)
         self._settings = load_settings(self._env)
         self._worker = worker_program(self._env)
         self.mock = Mock(gateway_url, session)
@@ -100,11 +112,16 @@ class RealTown:
             "gateway mock": f"{gateway_url}/control/books",
             "metrics": f"http://127.0.0.1:{self._http_port}/metrics",
             "worker's log": str(self._worker.log),
+            "operators": f"http://127.0.0.1:{self._http_port}/ops  (token {OPERATOR})",
         }
+        if self._called is not None:
+            self.addresses["order service"] = self._called.url
 
     async def open(self, book: Book) -> None:
         """Start everything and wait until it is ready."""
         await migrate(self._settings)
+        if self._called is not None:
+            await self._stack.enter_async_context(self._called.running())
         gateway = mock_program(self._gateway_port, self._env)
         for program in (gateway, self._worker):
             self._stack.push_async_callback(program.stop)
@@ -119,7 +136,7 @@ class RealTown:
         """Publish a message as the shop's services do."""
         await self._publish(routing_key, data)
 
-    async def order(self, order_id: str) -> dict[str, Any] | None:
+    async def order(self, order_id: str) -> Mapping[str, Any] | None:
         """Return an order as `payonce show` sees it."""
         return await self._reader.order(order_id)
 
@@ -152,6 +169,10 @@ class RealTown:
         async with open_refund_desk(self._settings) as desk:
             await desk.approve(refund_id, by)
 
+    async def booked(self) -> list[str] | None:
+        """Return the orders of the called order service's bookings."""
+        return await self._called.booked() if self._called is not None else None
+
     async def _wait_for_worker(self) -> None:
         url = f"http://127.0.0.1:{self._http_port}/readyz"
         await wait_ready(self._session, url, self._worker)
@@ -170,7 +191,7 @@ class EmbeddedTown:
         """Publish a message as the shop's services do."""
         self._embedded.send(routing_key, data)
 
-    async def order(self, order_id: str) -> dict[str, Any] | None:
+    async def order(self, order_id: str) -> Mapping[str, Any] | None:
         """Return an order as `payonce show` sees it."""
         return await self._reader.order(order_id)
 
@@ -197,6 +218,10 @@ class EmbeddedTown:
         """Approve a held refund, as an operator does."""
         await refund_desk_of(self._embedded.world).approve(refund_id, by)
 
+    async def booked(self) -> list[str] | None:
+        """Return None: the order service here is told by events."""
+        return None
+
 
 def _gateways(url: str) -> dict[str, str]:
     """Return the configuration of both gateways: one program plays them."""
@@ -206,6 +231,7 @@ def _gateways(url: str) -> dict[str, str]:
     secret = credentials.secrets[0].reveal()
     slip = {
         "kind": "http",
+        "label": "Bank slip",
         "base_url": url,
         "secret": secret,
         "timeout_s": 3,

@@ -69,6 +69,14 @@ def findings(
     ]  # fmt: skip
 
 
+def booked_once(orders: Mapping[str, Any], booked: Sequence[str]) -> Finding:
+    """Compare the paid orders with the table of an order service that was called."""
+    paid = [one["order_id"] for one in orders.values() if one and one["status"] == "PAID"]
+    once = [one for one in paid if booked.count(one) == 1]
+    text = f"{len(once)} of {len(paid)} paid orders were told by call and booked exactly once"
+    return Finding(text, len(once) == len(paid))
+
+
 def _money(orders: Mapping[str, Any], books: Mapping[str, Any]) -> Finding:
     """Compare the gateway's money with what we say is kept, sent back, or a person's to decide."""
     kept = back = odd = 0

@@ -24,5 +24,9 @@ WITH turn AS MATERIALIZED (
         t.due_at, o.event_id, o.type, o.order_id, o.occurred_at, o.data, o.traceparent,
         o.attempts - 1 AS attempts
 )
-SELECT event_id, type, order_id, occurred_at, data, traceparent, attempts
-FROM claimed ORDER BY due_at, event_id;
+SELECT
+    c.event_id, c.type, c.order_id, c.occurred_at, c.data, c.traceparent, c.attempts,
+    COALESCE(s.acknowledged_at IS NOT NULL, false) AS acknowledged
+FROM claimed c
+LEFT JOIN orders s ON s.order_id = c.order_id
+ORDER BY c.due_at, c.event_id;

@@ -1,17 +1,19 @@
 -- name: lock_orders
 -- Creates unknown orders, locks all, and returns those whose price is fixed by this; the ids come in
--- order. A row that the WHERE leaves alone is locked all the same.
+-- order. A row that the WHERE leaves alone is locked all the same. A new order has version 0.
 INSERT INTO orders AS o (order_id, amount, currency)
 SELECT w.order_id, w.amount, w.currency
 FROM unnest($1::text[], $2::bigint[], $3::text[]) AS w (order_id, amount, currency)
-ON CONFLICT (order_id) DO UPDATE SET amount = EXCLUDED.amount, currency = EXCLUDED.currency
+ON CONFLICT (order_id) DO UPDATE SET
+    amount = EXCLUDED.amount, currency = EXCLUDED.currency, version = o.version + 1
     WHERE o.amount IS NULL
-RETURNING o.order_id;
+RETURNING o.order_id, o.version;
 
 -- name: insert_payments
 -- Takes the payments in order and skips every one that a unique index refuses. What the statement
 -- reads was committed before it began, hence while the orders were locked: only a payment_id or
 -- gateway_ref that is being registered for another order can hide, and then nothing is found.
+-- The version of an order that was there before ($4) grows; it is returned as it was.
 WITH wanted AS MATERIALIZED (
     SELECT *
     FROM ROWS FROM (
@@ -40,6 +42,9 @@ WITH wanted AS MATERIALIZED (
     ORDER BY w.n
     ON CONFLICT DO NOTHING
     RETURNING payment_id, order_id, gateway, amount, currency
+), ordered AS (
+    UPDATE orders SET version = version + 1
+    WHERE order_id IN (SELECT order_id FROM inserted WHERE order_id = ANY ($4::text[]))
 ), noted AS (
     INSERT INTO timeline (order_id, payment_id, at, kind, detail)
     SELECT
@@ -106,6 +111,11 @@ WHERE o.order_id = w.order_id;
 
 -- name: fill_payments
 -- A watch that runs already carries the old terms: a new life of it carries these.
+WITH ordered AS (
+    UPDATE orders SET version = version + 1
+    WHERE order_id IN (SELECT p.order_id FROM payments p WHERE p.payment_id = ANY ($1::text[]))
+    RETURNING order_id, version
+)
 UPDATE payments p SET
     epoch = p.epoch + CASE WHEN
         (p.gateway_ref IS NULL AND w.gateway_ref IS NOT NULL)
@@ -119,9 +129,9 @@ UPDATE payments p SET
     expires_at = CASE WHEN p.expires_given THEN p.expires_at ELSE w.expires_at END,
     expires_given = p.expires_given OR w.expires_given
 FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::boolean[])
-    AS w (payment_id, gateway_ref, expires_at, expires_given)
-WHERE p.payment_id = w.payment_id
+    AS w (payment_id, gateway_ref, expires_at, expires_given), ordered o
+WHERE p.payment_id = w.payment_id AND o.order_id = p.order_id
 RETURNING
     p.payment_id, p.order_id, p.gateway, p.amount, p.currency, p.status, p.gateway_ref,
     p.expires_at, p.epoch, p.step, p.duplicate, p.unresolved, p.mismatched, p.traceparent,
-    p.closing, p.reversed_amount;
+    p.closing, p.reversed_amount, o.version;

@@ -46,13 +46,19 @@ FROM unnest($1::text[], $2::integer[], $3::timestamptz[]) AS w (payment_id, epoc
 WHERE p.payment_id = w.payment_id;
 
 -- name: end_closing
-WITH ended AS (
-    UPDATE payments p SET closing = NULL
+WITH locked AS MATERIALIZED (
+    SELECT p.payment_id, p.order_id
+    FROM payments p JOIN orders o ON o.order_id = p.order_id
     WHERE p.payment_id = $1 AND p.closing IS NOT NULL
-    RETURNING p.order_id, p.payment_id
+    FOR NO KEY UPDATE OF o, p
+), ended AS (
+    UPDATE payments p SET closing = NULL FROM locked l WHERE p.payment_id = l.payment_id
+), noted AS (
+    INSERT INTO timeline (order_id, payment_id, at, kind)
+    SELECT order_id, payment_id, $2, 'payment.close_refused' FROM locked
 )
-INSERT INTO timeline (order_id, payment_id, at, kind)
-SELECT order_id, payment_id, $2, 'payment.close_refused' FROM ended;
+UPDATE orders o SET version = o.version + 1 FROM locked l WHERE o.order_id = l.order_id
+RETURNING o.order_id, o.version;
 
 -- name: restart
 -- The steps count from 0 again, since those of the old life would be taken for done.

@@ -1,0 +1,82 @@
+"""An event posted to an HTTP endpoint, signed by Standard Webhooks (standardwebhooks.com)."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import aiohttp
+
+from payonce.adapters.codec import CLOUDEVENT, check_traceparent, encode_event
+from payonce.domain.events import Event
+from payonce.domain.signature import sign
+from payonce.ports.notifier import NoticeOutcome
+
+_AWAY = frozenset({429, 502, 503, 504})
+_IDLE_S = 4.0
+"""Idle connections are left before common servers close them, after 5 s: a call would fail."""
+
+
+@asynccontextmanager
+async def open_session(
+    timeout_s: float, max_in_flight: int
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """Give a session for one endpoint: bounded in time and connections, no cookies, no proxies."""
+    async with aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=timeout_s),
+        connector=aiohttp.TCPConnector(limit=max_in_flight, keepalive_timeout=_IDLE_S),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": "payonce"},
+        trust_env=False,
+    ) as session:
+        yield session
+
+
+class WebhookPoster:
+    """Posts events to one endpoint; without a key nothing is signed."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        key: bytes | None,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._session = session
+        self._url = url
+        self._key = key
+        self._now_s = now_s
+
+    async def notify(self, event: Event) -> NoticeOutcome:
+        """Post an event as the bus tells it; `ports.notifier.Notifier`."""
+        try:
+            status = await self.post(event.event_id, encode_event(event), event.traceparent)
+        except TimeoutError:
+            return NoticeOutcome.TIMEOUT
+        except (aiohttp.ClientError, OSError, ValueError):
+            return NoticeOutcome.FAILED
+        if 200 <= status < 300:
+            return NoticeOutcome.OK
+        return NoticeOutcome.FAILED if status in _AWAY else NoticeOutcome.REFUSED
+
+    async def post(self, event_id: str, body: bytes, traceparent: str | None) -> int:
+        """Return the status that a CloudEvent is answered with; the answer's body is not read.
+
+        No redirect is followed. Raises aiohttp.ClientError, OSError, TimeoutError, and ValueError
+        where the session is closed.
+        """
+        headers = self._headers(event_id, body, traceparent)
+        if self._session.closed:
+            raise ValueError("the session is closed")
+        async with self._session.post(
+            self._url, data=body, headers=headers, allow_redirects=False
+        ) as answer:
+            return answer.status
+
+    def _headers(self, event_id: str, body: bytes, traceparent: str | None) -> dict[str, str]:
+        headers = {"Content-Type": CLOUDEVENT}
+        trace = check_traceparent(traceparent)
+        if trace is not None:
+            headers["traceparent"] = trace
+        if self._key is not None:
+            headers |= sign(self._key, event_id, int(self._now_s()), body)
+        return headers

@@ -1,0 +1,178 @@
+"""The order service is called about a paid order, at once and until it says yes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import structlog
+
+from payonce.batching import Batcher
+from payonce.domain.errors import Unavailable
+from payonce.domain.events import Event, EventType
+from payonce.domain.messages import NotifyDue, OrderAcknowledged, event_of, notify_due
+from payonce.domain.reach import Reach
+from payonce.domain.times import to_ms
+from payonce.ports.bus import DONE, Fate, Park, Timer
+from payonce.ports.clock import Clock
+from payonce.ports.meter import Meter
+from payonce.ports.notifier import NoticeOutcome, Notifier
+from payonce.ports.store import AcknowledgeOutcome, Orders, Retelling
+
+log = structlog.get_logger(__name__)
+
+NOTIFY_WAITS_MS = (1_000, 5_000, 30_000, 180_000)
+"""Waits after a call that was not taken; from then on the reteller's ladder counts."""
+FRESH_MS = 1_000
+"""A first call that is due for less than this is made without asking who is acknowledged."""
+MOST_IN_HAND = 200
+"""Calls that are made without the bus, at most; the reteller's ladder makes the others."""
+CATCH_UP_STEP = 1_000
+CATCH_UP_EVERY_S = 30.0
+
+Acknowledged = Callable[[OrderAcknowledged], Awaitable[AcknowledgeOutcome]]
+"""Notes an acknowledgement."""
+
+
+class Notify:
+    """Takes calls that are due, and puts new ones on their way (`ports.notifier.Notices`).
+
+    An order service that cannot be reached is asked how it stands every few seconds, by one call;
+    the others wait. Once it answers, every order that is not acknowledged is told again at once.
+    """
+
+    def __init__(  # noqa: PLR0913 - a call touches both servers and the order service
+        self,
+        notifier: Notifier,
+        orders: Orders,
+        retelling: Retelling,
+        acknowledged: Acknowledged,
+        timer: Timer,
+        clock: Clock,
+        meter: Meter,
+    ) -> None:
+        self._notifier = notifier
+        self._retelling = retelling
+        self._acknowledged = acknowledged
+        self._timer = timer
+        self._clock = clock
+        self._meter = meter
+        self._reach = Reach()
+        self._caught_up_at: datetime | None = None
+        self._wanted: Batcher[str, bool] = Batcher(orders.unacknowledged)
+        self._in_hand: set[asyncio.Task[None]] = set()
+
+    async def tell(self, events: Sequence[Event], *, again: bool = False) -> None:
+        """Put the calls on their way; where the bus is away, make them from here."""
+        now_ms = to_ms(self._clock.now())
+        attempt = len(NOTIFY_WAITS_MS) if again else 0
+        await asyncio.gather(
+            *(
+                self._send(notify_due(event, now_ms, attempt))
+                for event in events
+                if event.type is EventType.PAYMENT_SUCCEEDED
+            )
+        )
+
+    async def handle(self, message: NotifyDue) -> Fate:
+        """Call, unless the order is acknowledged already; a 2xx acknowledges it."""
+        if not await self._is_wanted(message):
+            self._meter.notice_skipped("acknowledged")
+            return DONE
+        if not self._reach.may_call(self._now_s()):
+            self._meter.notice_skipped("away")
+            await self._call_later(message)
+            return DONE
+        outcome = await self._call(message)
+        await self._note_reach(outcome)
+        if outcome is not NoticeOutcome.OK:
+            await self._call_later(message)
+            return DONE
+        return await self._acknowledge(message)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Finish the calls that are made without the bus; the reteller makes what is cut off."""
+        if not self._in_hand:
+            return
+        _, left = await asyncio.wait(set(self._in_hand), timeout=timeout_s)
+        for task in left:
+            task.cancel()
+
+    async def _send(self, message: NotifyDue) -> None:
+        try:
+            await self._timer.notify_after(0, message)
+        except Unavailable as error:
+            if len(self._in_hand) >= MOST_IN_HAND:
+                log.warning("notice.postponed", order_id=message.order_id, reason=str(error))
+                return
+            task = asyncio.ensure_future(self._handle_here(message))
+            self._in_hand.add(task)
+            task.add_done_callback(self._in_hand.discard)
+
+    async def _handle_here(self, message: NotifyDue) -> None:
+        try:
+            await self.handle(message)
+        except Unavailable as error:
+            log.warning("notice.postponed", order_id=message.order_id, reason=str(error))
+
+    async def _is_wanted(self, message: NotifyDue) -> bool:
+        is_fresh = not message.attempt and to_ms(self._clock.now()) - message.due_ms < FRESH_MS
+        return is_fresh or await self._wanted.submit(message.order_id)
+
+    async def _call(self, message: NotifyDue) -> NoticeOutcome:
+        began_s = self._now_s()
+        outcome = await self._notifier.notify(event_of(message))
+        self._meter.order_notified(outcome, self._now_s() - began_s)
+        log.debug("order.notified", order_id=message.order_id, outcome=outcome.value)
+        return outcome
+
+    async def _acknowledge(self, message: NotifyDue) -> Fate:
+        word = OrderAcknowledged(message.order_id, message.payment_id, "call")
+        match await self._acknowledged(word):
+            case AcknowledgeOutcome.ACKNOWLEDGED | AcknowledgeOutcome.ALREADY:
+                return DONE
+            case AcknowledgeOutcome.NOT_THE_WINNER | AcknowledgeOutcome.UNKNOWN_ORDER as outcome:
+                return Park(outcome.value)
+
+    async def _call_later(self, message: NotifyDue) -> None:
+        if message.attempt >= len(NOTIFY_WAITS_MS):
+            return
+        wait_ms = NOTIFY_WAITS_MS[message.attempt]
+        due_ms = to_ms(self._clock.now()) + wait_ms
+        again = replace(message, attempt=message.attempt + 1, due_ms=due_ms)
+        try:
+            await self._timer.notify_after(wait_ms, again)
+        except Unavailable as error:
+            log.warning("notice.postponed", order_id=message.order_id, reason=str(error))
+
+    async def _note_reach(self, outcome: NoticeOutcome) -> None:
+        if outcome in {NoticeOutcome.FAILED, NoticeOutcome.TIMEOUT}:
+            was_away = self._reach.is_away
+            self._reach.failed(self._now_s())
+            if self._reach.is_away and not was_away:
+                log.warning("order_service.away", outcome=outcome.value)
+        elif self._reach.answered():
+            log.info("order_service.back")
+            await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        """Have all that is not acknowledged told again now, not when the ladder would."""
+        now = self._clock.now()
+        last = self._caught_up_at
+        if last is not None and 0 <= (now - last).total_seconds() < CATCH_UP_EVERY_S:
+            return
+        self._caught_up_at = now
+        try:
+            while await self._retelling.make_all_due(None, now, CATCH_UP_STEP) == CATCH_UP_STEP:
+                pass
+        except Unavailable as error:
+            log.warning("catch_up.postponed", reason=str(error))
+
+    def _now_s(self) -> float:
+        return self._clock.now().timestamp()
+
+
+async def drop(message: NotifyDue) -> Fate:
+    """Take a call that is due though the order service is told by events alone by now."""
+    log.debug("notice.dropped", order_id=message.order_id)
+    return DONE
