@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway_mock.alipay import AlipayMock
 from gateway_mock.server import Mock
 from gateway_mock.shopper import Profile
 from gateway_mock.stripe import StripeMock
@@ -28,6 +29,10 @@ def _http(options: Options) -> Mock:
     return Mock(options.secret, make_profile=options.make_profile, public_url=options.public_url)
 
 
+def _alipay(options: Options) -> Mock:
+    return AlipayMock.kept(options.keys, options.make_profile)
+
+
 def _stripe(options: Options) -> Mock:
     return StripeMock(
         make_profile=options.make_profile,
@@ -37,6 +42,7 @@ def _stripe(options: Options) -> Mock:
 
 
 KINDS: Mapping[str, Callable[[Options], Mock]] = {
+    "alipay": _alipay,
     "http": _http,
     "stripe": _stripe,
 }

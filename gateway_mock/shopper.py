@@ -25,6 +25,10 @@ class Script:
 
     `voucher_after_s`: from then on the shopper holds a voucher, which no close takes back.
     `pays_on_close`: the shopper is quicker than the close that comes.
+
+    `scanned_after_s`: from then on there is a trade; None: from the payment on. `finishes_after_s`:
+    so long after the payment it cannot be refunded any more. `tells_paid_at`: a query tells when it
+    was paid.
     """
 
     pays_after_s: float | None = None
@@ -50,6 +54,9 @@ class Script:
     callback_delay_s: float = 0.0
     voucher_after_s: float | None = None
     pays_on_close: bool = False
+    scanned_after_s: float | None = None
+    finishes_after_s: float | None = None
+    tells_paid_at: bool = True
 
 
 _Kinds = dict[str, tuple[type, ...]]
@@ -79,6 +86,9 @@ _SCRIPT_KINDS: _Kinds = {
     "callback_delay_s": _NUMBER,
     "voucher_after_s": (*_NUMBER, NoneType),
     "pays_on_close": (bool,),
+    "scanned_after_s": (*_NUMBER, NoneType),
+    "finishes_after_s": (*_NUMBER, NoneType),
+    "tells_paid_at": (bool,),
 }
 FAULTS = frozenset({"ok", "500", "timeout", "nonsense", "429", "503"})
 REFUND_FAULTS = frozenset({"ok", "cut", "500", "timeout", "refused", "unheard", "429", "503"})

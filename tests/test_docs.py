@@ -16,15 +16,24 @@ from payonce.settings import load
 from payonce.settings.kinds import KINDS
 from payonce.settings.sources import OTHER, PREFIX, SERVERS
 from payonce.settings.table import Table
+from tests.support.alipay import sandbox
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NAMERS = ("worker/**/*.py", "gateway_mock/*.py", "config/*", "Dockerfile", "compose.yaml", "dev")
 
+_ALIPAY = sandbox()
+
 CONFIGURATIONS = {
     "http": """
 base_url = "http://gateway.example"
 secret = "whsec_cGF5b25jZS1kb2N1bWVudHMtdGVzdHM="
+""",
+    "alipay": f"""
+app_id = "{_ALIPAY.app_id}"
+seller_id = "{_ALIPAY.seller_id}"
+private_key = '''{_ALIPAY.app_pem}'''
+public_key = '''{_ALIPAY.alipay_pem}'''
 """,
     "stripe": """
 secret_key = "sk_test_0123456789abcdef"

@@ -5,13 +5,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
+from gateway_mock.alipay import AlipayMock
 from gateway_mock.app import serving
 from gateway_mock.server import Mock
+from gateway_mock.shopper import Profile, Script
 from gateway_mock.stripe import StripeMock
 from payonce.settings.kinds.http import HttpCredentials
 from payonce.settings.secret import Secret
 from tests.gateways.rigs import NotingMeter, open_gateway
-from tests.gateways.stage import HttpStage, Stage, StripeStage
+from tests.gateways.stage import AlipayStage, HttpStage, Stage, StripeStage
+from tests.support import alipay
 from tests.support.stripe import credentials_of
 
 TIMEOUT_S = 2.0
@@ -39,7 +42,22 @@ async def _stripe() -> AsyncIterator[Stage]:
         yield StripeStage(gateway, meter, mock)
 
 
+@asynccontextmanager
+async def _alipay() -> AsyncIterator[Stage]:
+    scanned = Profile(scripts=((1.0, Script(scanned_after_s=0.0)),))
+    mock, meter = AlipayMock(alipay.sandbox(), lambda: scanned), NotingMeter()
+    credentials = alipay.credentials_for(mock.sandbox)
+    async with (
+        serving(mock) as url,
+        open_gateway(
+            f"{url}/gateway.do", meter, credentials=credentials, timeout_s=TIMEOUT_S
+        ) as gateway,
+    ):
+        yield AlipayStage(gateway, meter, mock)
+
+
 STAGES: Mapping[str, Callable[[], AbstractAsyncContextManager[Stage]]] = {
+    "alipay": _alipay,
     "http": _http,
     "stripe": _stripe,
 }

@@ -1,11 +1,13 @@
 """Each kind of gateway as a town needs it: its mock, what the worker is told, its shoppers."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import cast
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
+from gateway_mock.alipay import AlipayMock
 from gateway_mock.server import Mock
 from gateway_mock.stripe import StripeMock
+from tests.support import alipay
 
 
 def pay(mock: Mock, payment_id: str) -> None:
@@ -19,7 +21,8 @@ def pay(mock: Mock, payment_id: str) -> None:
 class KindOfGateway:
     """`variables`: of the gateway's table, by the mock and its URL.
 
-    `listen`: tells the mock where callbacks go, where it is not told with each charge.
+    `listen`: tells the mock where callbacks go, where it is not told with each charge. `script`: of
+    its charges, besides what a test says.
     """
 
     make: Callable[[], Mock]
@@ -28,10 +31,16 @@ class KindOfGateway:
     pay: Callable[[Mock, str], None] = pay
     currency: str = "CNY"
     can_refund: bool = True
+    script: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _http(mock: Mock, url: str) -> Mapping[str, str]:
     return {"KIND": "http", "BASE_URL": url, "SECRET": mock.secret}
+
+
+def _alipay(mock: Mock, url: str) -> Mapping[str, str]:
+    variables = alipay.variables_for(cast("AlipayMock", mock).sandbox)
+    return {**variables, "BASE_URL": f"{url}/gateway.do"}
 
 
 def _stripe(mock: Mock, url: str) -> Mapping[str, str]:
@@ -57,6 +66,9 @@ def _listen_stripe(mock: Mock, url: str) -> None:
 
 
 KINDS: dict[str, KindOfGateway] = {
+    "alipay": KindOfGateway(
+        lambda: AlipayMock(alipay.sandbox()), _alipay, script={"scanned_after_s": 0}
+    ),
     "boleto": KindOfGateway(StripeMock, _boleto, _listen_stripe, currency="BRL", can_refund=False),
     "http": KindOfGateway(Mock, _http),
     "stripe": KindOfGateway(StripeMock, _stripe, _listen_stripe),
