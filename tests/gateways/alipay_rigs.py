@@ -160,10 +160,12 @@ FORM: Mapping[str, str] = {
 }
 
 
-def posted(
-    form: Mapping[str, str] = FORM, *left_out: str, signer: Sandbox | None = None, **changed: str
-) -> bytes:
-    """Return a callback's body; `left_out`: of what is signed."""
-    told = {name: value for name, value in {**form, **changed}.items() if value}
-    content = joined(told, *(left_out or ("sign_type",)))
-    return urlencode({**told, "sign": (signer or sandbox()).sign(content)}).encode()
+def posted(**changed: str) -> bytes:
+    """Return a callback's body; `changed`: of FORM."""
+    return posted_by(sandbox(), "sign_type", **changed)
+
+
+def posted_by(signer: Sandbox, left_out: str, /, **changed: str) -> bytes:
+    """Return a callback's body, signed by somebody; `left_out`: of what is signed."""
+    told = {name: value for name, value in {**FORM, **changed}.items() if value}
+    return urlencode({**told, "sign": signer.sign(joined(told, left_out))}).encode()
