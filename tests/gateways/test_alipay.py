@@ -111,6 +111,15 @@ async def test_closed_and_sent_back_are_told_apart(tells_paid_at: bool) -> None:
     assert (Outcome.SUCCEEDED, 1999) == (report.outcome, report.refunded)
 
 
+async def test_what_others_sent_back_in_full_was_paid() -> None:
+    """Under a number that is none of ours: the time of payment tells."""
+    async with open_desk() as desk:
+        await paid(desk)
+        desk.mock.books.refund("outside", "p-1", 1999, "outside", desk.mock.clock())
+        report = await desk.gateway.query(CHARGE)
+    assert (Outcome.SUCCEEDED, 1999, NOW) == (report.outcome, report.refunded, report.paid_at)
+
+
 async def test_the_refund_may_be_a_later_one() -> None:
     """The first was refused, and Alipay keeps no trace of it."""
     async with open_desk() as desk:

@@ -73,6 +73,13 @@ async def test_each_field_is_signed(gateway: Gateway, name: str) -> None:
         assert "bad-signature" == await code_of(gateway, urlencode(form).encode())
 
 
+async def test_a_field_that_is_there_twice_is_refused(gateway: Gateway) -> None:
+    """One reader would take the first of them, another the last."""
+    body = posted()
+    for twice in (b"total_amount=0.01&" + body, body + b"&total_amount=19.99"):
+        assert "bad-signature" == await code_of(gateway, twice)
+
+
 async def test_nobody_else_s_signature_is_taken(gateway: Gateway) -> None:
     """Another's key, or our own."""
     assert "bad-signature" == await code_of(gateway, posted_by(strangers(), "sign_type"))

@@ -142,3 +142,12 @@ def test_the_app_s_own_public_key_is_not_alipay_s(tmp_path: Path) -> None:
     """The commonest mistake: Alipay shows both on one page."""
     error = problem(tmp_path, PRIVATE_KEY=vector("key.pem"), PUBLIC_KEY=vector("public.pem"))
     assert ("gateways.a.public_key", "is the app's own public key") == (error.key, error.problem)
+
+
+def test_a_certificate_is_not_a_public_key(tmp_path: Path) -> None:
+    """Alipay gives one for its other mode, whose requests are written otherwise."""
+    error = problem(tmp_path, PUBLIC_KEY=vector("certificate.pem"))
+    assert ("is a certificate", "the public key itself: this is key mode") == (
+        error.problem,
+        error.allowed,
+    )

@@ -119,9 +119,9 @@ class AlipayGateway:
         if not answer.is_success:
             return GatewayReport(Outcome.UNKNOWN, reason=answer.words)
         report = words.report_of(answer.content, charge.payment_id)
-        return (
-            await self._told_apart(report, charge) if report.outcome is Outcome.CLOSED else report
-        )
+        if report.outcome is Outcome.CLOSED:
+            return await self._told_apart(report, charge)
+        return report
 
     async def close(self, charge: ChargeRef) -> CloseAnswer:
         """Ask to close a charge; never raises. NOT_FOUND: its code can be scanned still."""
