@@ -16,7 +16,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from payonce.domain.errors import BadCallback
-from payonce.gateways.http_words import Nonsense, decode
+from payonce.gateways.http_words import Nonsense, decode, said
 from payonce.gateways.rsa import is_signed
 
 SIGN_TYPE = "RSA2"
@@ -55,7 +55,7 @@ def open_answer(body: bytes, name: str, keys: Iterable[RSAPublicKey]) -> bytes |
     signature = decode(_signatures, bytes(parts.get("sign", b'""')))
     content = bytes(raw)
     if isinstance(signature, Nonsense) or not signature:
-        return Nonsense("is not signed")
+        return Nonsense(said(f"is not signed: {content.decode(errors='replace')}"))
     if not any(is_signed(key, content, signature) for key in keys):
         return Nonsense("is not signed by Alipay's key")
     return content

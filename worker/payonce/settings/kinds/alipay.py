@@ -60,7 +60,10 @@ def _shaped(pattern: str, allowed: str) -> Callable[[str, object], str]:
 
 
 def _private_key(key: str, value: object) -> RSAPrivateKey:
-    return pem.private_key(key, _dressed(key, value, "PRIVATE KEY", _PRIVATE))
+    try:
+        return pem.private_key(key, _dressed(key, value, "PRIVATE KEY"))
+    except BadSettings as error:
+        raise BadSettings(key, error.problem, _PRIVATE) from None
 
 
 def _public_keys(key: str, value: object) -> tuple[RSAPublicKey, ...]:
@@ -71,16 +74,20 @@ def _public_keys(key: str, value: object) -> tuple[RSAPublicKey, ...]:
 
 
 def _public_key(key: str, value: object) -> RSAPublicKey:
-    found, serial = pem.public_key(key, _dressed(key, value, "PUBLIC KEY", _PUBLIC))
+    try:
+        found, serial = pem.public_key(key, _dressed(key, value, "PUBLIC KEY"))
+    except BadSettings as error:
+        raise BadSettings(key, error.problem, _PUBLIC) from None
     if serial is not None:
         raise BadSettings(key, "is a certificate", "the public key itself: this is key mode")
     return found
 
 
-def _dressed(key: str, value: object, label: str, allowed: str) -> object:
+def _dressed(key: str, value: object, label: str) -> object:
     """Return a key as PEM: what is base64 and nothing else gets the lines that Alipay leaves out.
 
-    PKCS #8 and X.509 name RSA at their beginning; what does not is PKCS #1.
+    PKCS #8 and X.509 name RSA at their beginning; what does not is PKCS #1. What is allowed, the
+    caller says.
     """
     if not isinstance(value, str) or "-----BEGIN " in value:
         return value
@@ -88,9 +95,9 @@ def _dressed(key: str, value: object, label: str, allowed: str) -> object:
     try:
         der = base64.b64decode(bare, validate=True)
     except (binascii.Error, ValueError):
-        raise BadSettings(key, "is neither PEM nor base64", allowed) from None
+        raise BadSettings(key, "is neither PEM nor base64", "") from None
     if not der:
-        raise BadSettings(key, "is empty", allowed)
+        raise BadSettings(key, "is empty", "")
     name = label if _RSA in der[:_SAYS_SO_WITHIN] else f"RSA {label}"
     lines = "\n".join(bare[at : at + 64] for at in range(0, len(bare), 64))
     return f"-----BEGIN {name}-----\n{lines}\n-----END {name}-----\n"
