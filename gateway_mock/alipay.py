@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Container
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
@@ -51,24 +51,26 @@ class AlipayMock(Mock):
         sandbox: Sandbox | None = None,
         make_profile: Callable[[], Profile] = Profile,
         clock: Callable[[], float] = time.time,
+        public_url: str = "",
     ) -> None:
-        super().__init__(make_profile=make_profile, clock=clock)
+        super().__init__(make_profile=make_profile, clock=clock, public_url=public_url)
         self.sandbox = sandbox or make_sandbox()
         self._payments: dict[str, str] = {}
         self._numbers: dict[str, str] = {}
-        self._codes: dict[str, str] = {}
 
     @classmethod
-    def kept(cls, folder: Path | None, make_profile: Callable[[], Profile]) -> "AlipayMock":
+    def kept(
+        cls, folder: Path | None, make_profile: Callable[[], Profile], public_url: str = ""
+    ) -> "AlipayMock":
         """Return a mock with the keys of a folder; none: with keys of its own."""
-        return cls(None if folder is None else keep_sandbox(folder), make_profile)
+        sandbox = None if folder is None else keep_sandbox(folder)
+        return cls(sandbox, make_profile, public_url=public_url)
 
     async def reset(self) -> None:
         """Forget all that happened; the keys stay."""
         await super().reset()
         self._payments.clear()
         self._numbers.clear()
-        self._codes.clear()
 
     def routes(self) -> list[web.RouteDef]:
         """Return Alipay's one route, and one to turn its key."""
@@ -87,6 +89,12 @@ class AlipayMock(Mock):
             self._payments[number] = charge.payment_id
             self._numbers[charge.payment_id] = number
         return charge, is_new
+
+    def scan(self, charge: Charge) -> None:
+        """Let there be a trade from now on."""
+        if charge.script.scanned_after_s is None:
+            elapsed_s = self.clock() - charge.created_at
+            charge.script = replace(charge.script, scanned_after_s=elapsed_s)
 
     def charge_letter(self, charge: Charge, now: float) -> Letter | None:
         """Return a callback about what was paid; of a decline nobody is told."""
@@ -196,8 +204,9 @@ class AlipayMock(Mock):
         self._open(asked, now + CODE_LIVES_S if expires is None else seconds_of(expires))
         if (answer := await _befalls(fault.removesuffix("-after"))) is not None:
             return answer
-        number = content["out_trade_no"]
-        return {"out_trade_no": number, "qr_code": self._codes[number]}
+        host = self._public_url or str(request.url.origin())
+        code = f"{host}/pay/{quote(asked['payment_id'])}"
+        return {"out_trade_no": content["out_trade_no"], "qr_code": code}
 
     def _open(self, asked: dict[str, Any], expires_at: float) -> None:
         """Open a trade, the same one for the same content. Raises Fault."""
@@ -213,7 +222,6 @@ class AlipayMock(Mock):
         if known is None:
             charge, _ = self.open_charge(asked)
             charge.expires_at = expires_at
-        self._codes.setdefault(number, f"https://qr.alipay.com/bax{secrets.token_hex(8)}")
 
     async def _find_trade(self, content: Content, _request: web.Request) -> Content | web.Response:
         check_named(content)

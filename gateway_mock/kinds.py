@@ -30,7 +30,7 @@ def _http(options: Options) -> Mock:
 
 
 def _alipay(options: Options) -> Mock:
-    return AlipayMock.kept(options.keys, options.make_profile)
+    return AlipayMock.kept(options.keys, options.make_profile, options.public_url)
 
 
 def _stripe(options: Options) -> Mock:

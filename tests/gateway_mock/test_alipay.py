@@ -108,7 +108,7 @@ async def unsigned(counter: Counter, **changed: str) -> str:
 async def test_a_request_in_order_is_taken(counter: Counter) -> None:
     """And answered with a signature over the very bytes, slashes escaped."""
     assert ("10000", "") == await counter.said("precreate", ORDER)
-    assert r"https:\/\/qr.alipay.com\/" in counter.raw
+    assert r"\/pay\/p_1" in counter.raw
     assert ("10000", "") == await counter.said("query", {"out_trade_no": "p_1"})
     assert '"trade_status":"WAIT_BUYER_PAY"' in counter.raw
 
@@ -219,6 +219,17 @@ async def test_there_is_no_trade_before_the_scan(counter: Counter) -> None:
     counter.now += 10
     await counter.said("query", named)
     assert '"send_pay_date":"2026-01-31 16:00:20"' in counter.raw
+
+
+async def test_who_opens_the_wallet_has_scanned(counter: Counter) -> None:
+    """The code leads there."""
+    counter.mock.scripts["p_1"] = Script()
+    answer = await counter.ask("precreate", ORDER)
+    named = {"out_trade_no": "p_1"}
+    assert ("40004", "ACQ.TRADE_NOT_EXIST") == await counter.said("query", named)
+    async with counter.session.get(answer["alipay_trade_precreate_response"]["qr_code"]) as page:
+        assert 200 == page.status
+    assert ("10000", "") == await counter.said("query", named)
 
 
 async def test_refunds_keep_number_and_amount(counter: Counter) -> None:

@@ -46,8 +46,7 @@ async def test_before_the_scan_nothing_is_known() -> None:
     """There is no trade: not found is no word, and a close closes nothing."""
     async with open_desk() as desk:
         created = await desk.gateway.create(CHARGE_SOON)
-        assert created.qr is not None
-        assert created.qr.startswith("https://qr.alipay.com/")
+        assert (created.qr or "").endswith("/pay/p-1")
         assert Outcome.NOT_FOUND is (await desk.gateway.query(CHARGE)).outcome
         assert CloseAnswer.NOT_FOUND is await desk.gateway.close(CHARGE)
         desk.pay()
