@@ -28,11 +28,11 @@ def main() -> int:
         print(f"gateway_mock: --profile: {error}", file=sys.stderr)
         return 2
     options = Options(
-        arguments.secret,
-        arguments.keys,
-        make_profile,
-        arguments.webhook_url,
-        arguments.public_url,
+        secret=arguments.secret,
+        keys=arguments.keys,
+        make_profile=make_profile,
+        webhook_url=arguments.webhook_url,
+        public_url=arguments.public_url,
     )
     try:
         mock = KINDS[arguments.kind](options)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway_mock.alipay import AlipayMock
 from gateway_mock.paypal import PaypalMock
 from gateway_mock.paypal_keys import keys_in
 from gateway_mock.server import Mock
@@ -38,8 +39,16 @@ def _paypal(options: Options) -> Mock:
     return mock
 
 
+def _alipay(options: Options) -> Mock:
+    return AlipayMock.kept(options.keys, options.make_profile, options.public_url)
+
+
 def _stripe(options: Options) -> Mock:
-    return StripeMock(make_profile=options.make_profile, webhook_url=options.webhook_url)
+    return StripeMock(
+        make_profile=options.make_profile,
+        public_url=options.public_url,
+        webhook_url=options.webhook_url,
+    )
 
 
 def _wechatpay(options: Options) -> Mock:
@@ -47,6 +56,7 @@ def _wechatpay(options: Options) -> Mock:
 
 
 KINDS: Mapping[str, Callable[[Options], Mock]] = {
+    "alipay": _alipay,
     "http": _http,
     "paypal": _paypal,
     "stripe": _stripe,

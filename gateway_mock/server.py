@@ -95,6 +95,9 @@ class Mock:
             planned = self._drawn.setdefault(payment_id, self.profile.draw_script())
         return planned or self.books.charges[payment_id].script
 
+    def scan(self, charge: Charge) -> None:
+        """Let the shopper open the code; where that changes something, the kind overrides it."""
+
     def pay(self, charge: Charge, after_s: float = 0.0, *, though_closed: bool = False) -> None:
         """Let the shopper pay in so many seconds; `though_closed`: also what takes no money."""
         script = charge.script

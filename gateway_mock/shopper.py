@@ -32,6 +32,10 @@ class Script:
     `captures_turn_after_s` later. `capture_faults`: one per call that captures: "500", "timeout"
     and "cut" before it takes effect, with "-after" afterwards; "declined" (the shopper's instrument
     is, without any effect), "429", "503"; "ok".
+
+    `scanned_after_s`: from then on there is a trade; None: from the payment on. `finishes_after_s`:
+    so long after the payment it cannot be refunded any more. `tells_paid_at`: a query tells when it
+    was paid.
     """
 
     pays_after_s: float | None = None
@@ -61,6 +65,9 @@ class Script:
     captures_turn: str | None = None
     captures_turn_after_s: float = 0.0
     capture_faults: tuple[str, ...] = ()
+    scanned_after_s: float | None = None
+    finishes_after_s: float | None = None
+    tells_paid_at: bool = True
 
 
 _Kinds = dict[str, tuple[type, ...]]
@@ -94,6 +101,9 @@ _SCRIPT_KINDS: _Kinds = {
     "captures_turn": (str, NoneType),
     "captures_turn_after_s": _NUMBER,
     "capture_faults": (list, tuple),
+    "scanned_after_s": (*_NUMBER, NoneType),
+    "finishes_after_s": (*_NUMBER, NoneType),
+    "tells_paid_at": (bool,),
 }
 FAULTS = frozenset({"ok", "500", "timeout", "nonsense", "429", "503"})
 REFUND_FAULTS = frozenset({"ok", "cut", "500", "timeout", "refused", "unheard", "429", "503"})

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from secrets import token_hex
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -57,12 +58,13 @@ class StripeMock(Mock):
         secret: str = DEFAULT_WEBHOOK_SECRET,
         clock: Callable[[], float] = time.time,
         make_profile: Callable[[], Profile] = Profile,
+        public_url: str = "",
         *,
         secret_key: str = DEFAULT_KEY,
         webhook_url: str | None = None,
         mode: str = "checkout",
     ) -> None:
-        super().__init__(secret, clock, make_profile)
+        super().__init__(secret, clock, make_profile, public_url)
         self.webhook_url = webhook_url
         self.mode = mode
         self.papers: dict[str, Paper] = {}
@@ -172,7 +174,7 @@ class StripeMock(Mock):
             again = sum(one.partition("#")[0] == payment_id for one in self.books.charges)
             data["payment_id"] = f"{payment_id}#{again + 1}"
         charge, _ = super().open_charge(data)
-        host = f"{request.scheme}://{request.host}"
+        host = self._public_url or str(request.url.origin())
         paper = self._file(charge, ordered, is_session=is_session, host=host)
         await stumble(fault.removesuffix("-after"), kept=True)
         return paper
@@ -186,7 +188,7 @@ class StripeMock(Mock):
             methods=ordered.methods,
             metadata=ordered.metadata,
             intent_metadata=ordered.intent_metadata,
-            link=f"{host}/pay/{charge.payment_id}",
+            link=f"{host}/pay/{quote(charge.payment_id)}",
             return_url=ordered.return_url,
             days=ordered.days,
         )

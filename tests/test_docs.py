@@ -16,11 +16,13 @@ from payonce.settings import load
 from payonce.settings.kinds import KINDS
 from payonce.settings.sources import OTHER, PREFIX, SERVERS
 from payonce.settings.table import Table
-from tests.support import wechatpay
+from tests.support import alipay, wechatpay
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NAMERS = ("worker/**/*.py", "gateway_mock/*.py", "config/*", "Dockerfile", "compose.yaml", "dev")
+
+_ALIPAY = alipay.sandbox()
 
 CONFIGURATIONS = {
     "http": """
@@ -31,6 +33,12 @@ secret = "whsec_cGF5b25jZS1kb2N1bWVudHMtdGVzdHM="
 client_id = "AXyClient"
 client_secret = "a-secret-of-a-client"
 webhook_id = "8PT597110X687430L"
+""",
+    "alipay": f"""
+app_id = "{_ALIPAY.app_id}"
+seller_id = "{_ALIPAY.seller_id}"
+private_key = '''{_ALIPAY.app_pem}'''
+public_key = '''{_ALIPAY.alipay_pem}'''
 """,
     "stripe": """
 secret_key = "sk_test_0123456789abcdef"

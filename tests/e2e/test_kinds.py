@@ -37,7 +37,7 @@ class Stand:
 
     async def apply(self, gateway: str = NAME, **script: Any) -> Answered:
         """Apply for a payment of the one order; `script`: of its charges to come."""
-        self.mock.scripts["o-1"] = parse_script(script)
+        self.mock.scripts["o-1"] = parse_script({**self.kind.script, **script})
         return await self.shop.apply("o-1", gateway=gateway, currency=self.kind.currency)
 
     def pay(self, answer: Answered) -> None:

@@ -5,16 +5,26 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
+from gateway_mock.alipay import AlipayMock
 from gateway_mock.app import serving
 from gateway_mock.paypal import PaypalMock
 from gateway_mock.server import Mock
+from gateway_mock.shopper import Profile, Script
 from gateway_mock.stripe import StripeMock
 from gateway_mock.wechatpay import WechatPayMock
 from payonce.settings.kinds.http import HttpCredentials
 from payonce.settings.secret import Secret
 from tests.gateways.paypal_rigs import open_paypal
 from tests.gateways.rigs import NotingMeter, open_gateway
-from tests.gateways.stage import HttpStage, PaypalStage, Stage, StripeStage, WechatPayStage
+from tests.gateways.stage import (
+    AlipayStage,
+    HttpStage,
+    PaypalStage,
+    Stage,
+    StripeStage,
+    WechatPayStage,
+)
+from tests.support import alipay
 from tests.support.paypal import KEYS
 from tests.support.paypal_schema import check
 from tests.support.stripe import credentials_of
@@ -64,7 +74,22 @@ async def _wechatpay() -> AsyncIterator[Stage]:
         yield WechatPayStage(gateway, meter, mock)
 
 
+@asynccontextmanager
+async def _alipay() -> AsyncIterator[Stage]:
+    scanned = Profile(scripts=((1.0, Script(scanned_after_s=0.0)),))
+    mock, meter = AlipayMock(alipay.sandbox(), lambda: scanned), NotingMeter()
+    credentials = alipay.credentials_for(mock.sandbox)
+    async with (
+        serving(mock) as url,
+        open_gateway(
+            f"{url}/gateway.do", meter, credentials=credentials, timeout_s=TIMEOUT_S
+        ) as gateway,
+    ):
+        yield AlipayStage(gateway, meter, mock)
+
+
 STAGES: Mapping[str, Callable[[], AbstractAsyncContextManager[Stage]]] = {
+    "alipay": _alipay,
     "http": _http,
     "paypal": _paypal,
     "stripe": _stripe,

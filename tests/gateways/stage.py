@@ -16,18 +16,23 @@ class Nature:
 
     `has_link`: a new charge has a link besides its code. `has_ref_at_once`: and an id of the
     gateway. `can_forbid_closing`: it can be one that closes nothing. `tells_paid_first`: a close of
-    what is paid is answered so. `tells_parts`: it says how much somebody else sent back, not only
-    that it was something. `fails_for_good`: a declined shopper may not try again. `finds_nothing`:
-    how a question is answered about what is not there. `needs_capture`: who pays only agrees; the
-    money moves when it is captured, or never. `calls`: what is asked of it for create, query, query
-    of another, close and query_refund, where that is not one call each.
+    what is paid is answered so. `tells_closed_again`: and one of what is closed. `tells_parts`: it
+    says how much somebody else sent back, not only that it was something. `sees_parts`: it says
+    that it was something before it is all. `fails_for_good`: a declined shopper may not try again.
+    `tells_refunds`: it says how a refund stands that has not succeeded. `finds_nothing`: how a
+    question is answered about what is not there. `needs_capture`: who pays only agrees; the money
+    moves when it is captured, or never. `calls`: what is asked of it for create, query, query of
+    another, close and query_refund, where that is not one call each.
     """
 
     has_link: bool = True
     has_ref_at_once: bool = True
     can_forbid_closing: bool = True
     tells_paid_first: bool = True
+    tells_closed_again: bool = True
     tells_parts: bool = True
+    sees_parts: bool = True
+    tells_refunds: bool = True
     fails_for_good: bool = True
     finds_nothing: str = "4xx"
     needs_capture: bool = False
@@ -159,4 +164,21 @@ class WechatPayStage(HttpStage):
         can_forbid_closing=False,
         tells_paid_first=False,
         tells_parts=False,
+    )
+
+
+class AlipayStage(HttpStage):
+    """The `alipay` adapter before its strict mock, where every code is scanned at once."""
+
+    nature = Nature(
+        has_link=False,
+        has_ref_at_once=False,
+        can_forbid_closing=False,
+        tells_paid_first=False,
+        tells_closed_again=False,
+        tells_parts=False,
+        sees_parts=False,
+        fails_for_good=False,
+        tells_refunds=False,
+        finds_nothing="2xx",
     )

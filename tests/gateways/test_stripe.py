@@ -115,6 +115,20 @@ async def test_the_index_of_a_search_may_lag() -> None:
     assert not early.is_definite
 
 
+async def test_of_several_found_the_one_with_the_money_counts() -> None:
+    """A create repeated after a day made a second one; the first was paid, the other one closed."""
+    async with open_desk(**INTENT) as desk:
+        first = await created(desk)
+        desk.now[0] += DAY_S
+        second = await created(desk)
+        assert CloseAnswer.CLOSED is await desk.gateway.close(second)
+        pending = await desk.gateway.query(ChargeRef("p-1"))
+        desk.pay()
+        paid = await desk.gateway.query(ChargeRef("p-1"))
+    assert (Outcome.PENDING, first.gateway_ref) == (pending.outcome, pending.gateway_ref)
+    assert (Outcome.SUCCEEDED, first.gateway_ref) == (paid.outcome, paid.gateway_ref)
+
+
 async def test_a_refund_whose_payment_is_not_found_yet_is_not_refused() -> None:
     """A first refusal would be believed; this one is asked for again."""
     async with open_desk(**INTENT) as desk:

@@ -1,13 +1,15 @@
 """Each kind of gateway as a town needs it: its mock, what the worker is told, its shoppers."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import cast
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
+from gateway_mock.alipay import AlipayMock
 from gateway_mock.paypal import PaypalMock
 from gateway_mock.server import Mock
 from gateway_mock.stripe import StripeMock
 from gateway_mock.wechatpay import WechatPayMock
+from tests.support import alipay
 from tests.support.paypal import KEYS, variables_of
 from tests.support.paypal_schema import check
 from tests.support.wechatpay import environment_for, sandbox
@@ -24,8 +26,9 @@ def pay(mock: Mock, payment_id: str) -> None:
 class KindOfGateway:
     """`variables`: of the gateway's table, by the mock and its URL.
 
-    `listen`: tells the mock where callbacks go, where it is not told with each charge.
-    `needs_capture`: who pays only agrees; what is not wanted any more is not captured.
+    `listen`: tells the mock where callbacks go, where it is not told with each charge. `script`: of
+    its charges, besides what a test says. `needs_capture`: who pays only agrees; what is not wanted
+    any more is not captured.
     """
 
     make: Callable[[], Mock]
@@ -35,6 +38,7 @@ class KindOfGateway:
     currency: str = "CNY"
     can_refund: bool = True
     needs_capture: bool = False
+    script: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _http(mock: Mock, url: str) -> Mapping[str, str]:
@@ -47,6 +51,11 @@ def _paypal(mock: Mock, url: str) -> Mapping[str, str]:
 
 def _listen_paypal(mock: Mock, url: str) -> None:
     cast("PaypalMock", mock).webhook_url = url
+
+
+def _alipay(mock: Mock, url: str) -> Mapping[str, str]:
+    variables = alipay.variables_for(cast("AlipayMock", mock).sandbox)
+    return {**variables, "BASE_URL": f"{url}/gateway.do"}
 
 
 def _stripe(mock: Mock, url: str) -> Mapping[str, str]:
@@ -79,6 +88,9 @@ def _wechatpay(mock: Mock, url: str) -> Mapping[str, str]:
 
 
 KINDS: dict[str, KindOfGateway] = {
+    "alipay": KindOfGateway(
+        lambda: AlipayMock(alipay.sandbox()), _alipay, script={"scanned_after_s": 0}
+    ),
     "boleto": KindOfGateway(StripeMock, _boleto, _listen_stripe, currency="BRL", can_refund=False),
     "http": KindOfGateway(Mock, _http),
     "paypal": KindOfGateway(
