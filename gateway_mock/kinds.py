@@ -34,7 +34,7 @@ def _http(options: Options) -> Mock:
 
 def _paypal(options: Options) -> Mock:
     keys = None if options.keys is None else keys_in(options.keys)
-    mock = PaypalMock(keys=keys, make_profile=options.make_profile)
+    mock = PaypalMock(keys=keys, make_profile=options.make_profile, public_url=options.public_url)
     mock.webhook_url = options.webhook_url
     return mock
 
@@ -52,7 +52,7 @@ def _stripe(options: Options) -> Mock:
 
 
 def _wechatpay(options: Options) -> Mock:
-    return WechatPayMock.kept(options.keys, options.make_profile)
+    return WechatPayMock.kept(options.keys, options.make_profile, options.public_url)
 
 
 KINDS: Mapping[str, Callable[[Options], Mock]] = {

@@ -55,15 +55,16 @@ Check = Callable[[str, Any], None]
 class PaypalMock(Mock):
     """PayPal's side. `check` validates requests and answers; what it finds is in `problems`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what tests and the command line may change
         self,
         account: Account | None = None,
         keys: Keys | None = None,
         check: Check | None = None,
         clock: Callable[[], float] = time.time,
         make_profile: Callable[[], Profile] = Profile,
+        public_url: str = "",
     ) -> None:
-        super().__init__(clock=clock, make_profile=make_profile)
+        super().__init__(clock=clock, make_profile=make_profile, public_url=public_url)
         self.account = account or Account()
         self.keys = keys or make_keys()
         self.problems: list[str] = []
@@ -82,9 +83,8 @@ class PaypalMock(Mock):
     async def reset(self) -> None:
         """Forget everything, tokens too."""
         await super().reset()
-        for each in (self._orders, self._taken, self._captures, self.tokens):
+        for each in (self._orders, self._taken, self._captures, self.tokens, self.capture_calls):
             each.clear()
-        self.capture_calls.clear()
         self._keys = KeyBook()
 
     def routes(self) -> list[web.RouteDef]:
@@ -303,13 +303,13 @@ class PaypalMock(Mock):
         return refund_json(refund, charge, self._taken[charge.payment_id])
 
     def _order(self, charge: Charge) -> dict[str, Any]:
-        now = self.clock()
-        status = self._status(charge, now)
+        status = self._status(charge, now := self.clock())
         if status == "EXPIRED":
             raise Problem(404, "INVALID_RESOURCE_ID")
         for refund in charge.refunds:
             refund.settle(now)
-        return order_json(charge, status, self._taken_of(charge, now), self._base_url)
+        taken = self._taken_of(charge, now)
+        return order_json(charge, status, taken, self._base_url, self._public_url)
 
     def _status(self, charge: Charge, now: float) -> str:
         """Return an order's status, EXPIRED where nobody approved it in time."""

@@ -66,8 +66,10 @@ class Taken:
             self.status = self.turns[0]
 
 
-def order_json(charge: Charge, status: str, taken: Taken | None, base_url: str) -> dict[str, Any]:
-    """Return an order."""
+def order_json(
+    charge: Charge, status: str, taken: Taken | None, base_url: str, public_url: str = ""
+) -> dict[str, Any]:
+    """Return an order; `public_url`: where shoppers reach its page, if that is elsewhere."""
     script = charge.script
     amount = charge.amount if script.reports_amount is None else script.reports_amount
     money = money_json(amount, script.reports_currency or charge.currency)
@@ -89,15 +91,15 @@ def order_json(charge: Charge, status: str, taken: Taken | None, base_url: str) 
         "payment_source": {"paypal": {}},
         "purchase_units": [unit],
         "create_time": time_of(charge.created_at),
-        "links": _links(charge, status, base_url),
+        "links": _links(charge, status, base_url, public_url or base_url),
     }
 
 
-def _links(charge: Charge, status: str, base_url: str) -> list[dict[str, str]]:
+def _links(charge: Charge, status: str, base_url: str, public_url: str) -> list[dict[str, str]]:
     path = f"{base_url}/v2/checkout/orders/{charge.gateway_ref}"
     links = [{"href": path, "rel": "self", "method": "GET"}]
     if status == "PAYER_ACTION_REQUIRED":
-        page = f"{base_url}/checkoutnow?token={charge.gateway_ref}"
+        page = f"{public_url}/checkoutnow?token={charge.gateway_ref}"
         links.append({"href": page, "rel": "payer-action", "method": "GET"})
     if status == "APPROVED":
         links.append({"href": f"{path}/capture", "rel": "capture", "method": "POST"})

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -60,9 +61,12 @@ class WechatPayMock(Mock):
     """One merchant's orders. In the books a payment's id is the order's attach, else its number."""
 
     def __init__(
-        self, sandbox: Sandbox | None = None, make_profile: Callable[[], Profile] = Profile
+        self,
+        sandbox: Sandbox | None = None,
+        make_profile: Callable[[], Profile] = Profile,
+        public_url: str = "",
     ) -> None:
-        super().__init__(make_profile=make_profile)
+        super().__init__(make_profile=make_profile, public_url=public_url)
         self.sandbox = sandbox or make_sandbox()
         self._orders: dict[str, Order] = {}
         self._payments: dict[str, str] = {}
@@ -70,9 +74,12 @@ class WechatPayMock(Mock):
         self._refunded_at: dict[str, tuple[str, float]] = {}
 
     @classmethod
-    def kept(cls, folder: Path | None, make_profile: Callable[[], Profile]) -> "WechatPayMock":
+    def kept(
+        cls, folder: Path | None, make_profile: Callable[[], Profile], public_url: str = ""
+    ) -> "WechatPayMock":
         """Return a mock with the keys of a folder; none: with keys of its own."""
-        return cls(None if folder is None else keep_sandbox(folder), make_profile)
+        sandbox = None if folder is None else keep_sandbox(folder)
+        return cls(sandbox, make_profile, public_url)
 
     async def reset(self) -> None:
         """Forget all that happened; the keys stay."""
@@ -168,7 +175,7 @@ class WechatPayMock(Mock):
         given = request.headers.get("Authorization", "")
         check_signature(self.sandbox, self.clock(), given, lines, body)
 
-    async def _create_order(self, _request: web.Request, body: bytes) -> web.Response:
+    async def _create_order(self, request: web.Request, body: bytes) -> web.Response:
         data = read_object(body)
         check_order(data, self.sandbox)
         number = data["out_trade_no"]
@@ -186,13 +193,16 @@ class WechatPayMock(Mock):
             raise Fault(403, "RULE_LIMIT", "this merchant takes no such order")
         if (answer := await faulty(fault)) is not None:
             return told_by_wechat(answer)
-        order = self._open(number, asked, data)
+        order = self._open(number, asked, data, self._public_url or str(request.url.origin()))
         if (answer := await faulty(fault.removesuffix("-after"))) is not None:
             return told_by_wechat(answer)
         return web.json_response({"code_url": order.code_url})
 
-    def _open(self, number: str, asked: dict[str, Any], data: dict[str, Any]) -> Order:
-        """Return the order of a number, the same one for the same content. Raises Fault."""
+    def _open(self, number: str, asked: dict[str, Any], data: dict[str, Any], host: str) -> Order:
+        """Return the order of a number, the same one for the same content. Raises Fault.
+
+        Its code leads to the wallet, where a true one is weixin://: a person has to get there.
+        """
         content, known = json.dumps(data, sort_keys=True), self._orders.get(number)
         if number in self._payments:
             status = self._charge(number).status(self.clock())
@@ -203,8 +213,8 @@ class WechatPayMock(Mock):
             if status != "pending":
                 raise Fault(400, "ORDER_CLOSED", "the order is closed")
             return known
-        self.open_charge(asked)
-        link = f"weixin://wxpay/bizpayurl?pr={secrets.token_urlsafe(6)}"
+        charge, _ = self.open_charge(asked)
+        link = f"{host}/pay/{quote(charge.payment_id)}"
         self._orders[number] = Order(content, data.get("attach"), link)
         return self._orders[number]
 
