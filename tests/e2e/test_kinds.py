@@ -13,7 +13,7 @@ import pytest
 from gateway_mock.app import serving
 from gateway_mock.server import Mock
 from gateway_mock.shopper import parse_script
-from tests.support.kinds import KINDS, KindOfGateway
+from tests.support.kinds import KINDS, KindOfGateway, environment_of
 from tests.support.shop import API_TOKEN, Answered, Shop, open_shop
 from tests.support.town import FAST_LADDER, Town, Worker, open_town
 from tests.support.waiting import eventually
@@ -74,8 +74,7 @@ async def stand_of(
     """Open a town with a gateway of this kind beside its mock."""
     mock = kind.make()
     async with serving(mock) as url:
-        told = {"LADDER": json.dumps(ladder), "TIMEOUT_S": "2", **kind.variables(mock, url)}
-        env = {f"PAYONCE_GATEWAYS__{NAME.upper()}__{name}": one for name, one in told.items()}
+        env = environment_of(kind, mock, url, NAME, ladder)
         env["PAYONCE_HTTP__API_TOKEN"] = API_TOKEN
         env["PAYONCE_ON_SECOND_PAYMENT__POLICY"] = policy
         env["PAYONCE_REFUND__HOLD_ABOVE"] = json.dumps({kind.currency: 100_000})

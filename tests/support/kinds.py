@@ -1,6 +1,7 @@
 """Each kind of gateway as a town needs it: its mock, what the worker is told, its shoppers."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -101,3 +102,11 @@ KINDS: dict[str, KindOfGateway] = {
     "wechatpay": KindOfGateway(lambda: WechatPayMock(sandbox()), _wechatpay),
 }
 """By a name of the tests; several may be of one kind."""
+
+
+def environment_of(
+    kind: KindOfGateway, mock: Mock, url: str, name: str, ladder: Sequence[str]
+) -> dict[str, str]:
+    """Return the variables of a worker's gateway called `name`."""
+    told = {"LADDER": json.dumps(ladder), "TIMEOUT_S": "2", **kind.variables(mock, url)}
+    return {f"PAYONCE_GATEWAYS__{name.upper()}__{key}": one for key, one in told.items()}
