@@ -123,7 +123,7 @@ async def in_the_end(counter: Counter) -> dict[str, Any]:
         over = statuses <= {"SUCCEEDED", "CLOSED"} and refunds <= {"SUCCEEDED", "MANUAL"}
         return order if over and len(order["refunds"]) == double else None
 
-    order = await eventually(ended, 40, "all is over")
+    order: dict[str, Any] | None = await eventually(ended, 40, "all is over")
     assert order is not None
     return order
 
