@@ -55,6 +55,13 @@ async def absent() -> AsyncIterator[str]:
     yield f"http://{HOST}:{free_port()}"
 
 
+def test_all_kinds_need_servers(payonce: Payonce) -> None:
+    """Nothing is started for what cannot be shown."""
+    ended = payonce("demo", "--embedded", "--gateways", "all")
+    assert (2, "") == (ended.status, ended.out)
+    assert ended.err.startswith("payonce: --gateways: all needs servers")
+
+
 @pytest.mark.parametrize(
     ("gateway", "words"),
     [

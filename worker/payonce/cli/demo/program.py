@@ -19,7 +19,7 @@ from payonce.cli.demo.stories import CURRENCY, GATEWAY, STORIES, Shop
 from payonce.cli.demo.towns import Town, open_embedded_town, open_real_town
 from payonce.cli.demo.verdict import ShopBook
 from payonce.daemon import stop_on_signals
-from payonce.domain.errors import PayonceError
+from payonce.domain.errors import InvalidField, PayonceError
 
 AMOUNT = 1_999
 _EMBEDDED = (
@@ -51,7 +51,9 @@ async def _run(arguments: argparse.Namespace) -> int:
     stop_on_signals(stop)
     is_every = arguments.gateways == "all"
     if is_every and arguments.embedded:
-        raise DemoFailed("--gateways all needs servers: without them there are no callbacks")
+        raise InvalidField(
+            "--gateways", "all needs servers, for callbacks", "mock, or no --embedded"
+        )
     stories = STORIES_OF_KINDS if is_every else STORIES
     shop, book = Shop(uuid4().hex[:6], not arguments.embedded, stories), ShopBook()
     if arguments.embedded:
