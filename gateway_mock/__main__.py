@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from gateway_mock.app import serving
+from gateway_mock.kinds import KINDS, Options
 from gateway_mock.server import DEFAULT_SECRET, Mock
 from gateway_mock.shopper import Profile, Script, parse_profile
 
@@ -21,13 +22,22 @@ def main() -> int:
     """Serve the gateway mock; 2 where it is called wrongly, 1 where it cannot listen."""
     arguments = _parser().parse_args()
     try:
-        mock = Mock(
-            arguments.secret,
-            make_profile=_profile_maker(arguments),
-            public_url=arguments.public_url,
-        )
+        make_profile = _profile_maker(arguments)
+        make_profile()
     except (OSError, ValueError) as error:
         print(f"gateway_mock: --profile: {error}", file=sys.stderr)
+        return 2
+    options = Options(
+        secret=arguments.secret,
+        keys=arguments.keys,
+        make_profile=make_profile,
+        webhook_url=arguments.webhook_url,
+        public_url=arguments.public_url,
+    )
+    try:
+        mock = KINDS[arguments.kind](options)
+    except (OSError, ValueError, KeyError) as error:
+        print(f"gateway_mock: --keys: {error}", file=sys.stderr)
         return 2
     try:
         _run(mock, arguments.host, arguments.port)
@@ -79,6 +89,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--secret", type=_secret, default=os.environ.get("GATEWAY_MOCK_SECRET", DEFAULT_SECRET)
+    )
+    parser.add_argument("--kind", choices=sorted(KINDS), default="http", help="default: http")
+    parser.add_argument(
+        "--keys", type=Path, metavar="FOLDER", help="read the kind's keys there, or write new ones"
+    )
+    parser.add_argument(
+        "--webhook-url", metavar="URL", help="where stripe and paypal post their callbacks"
     )
     parser.add_argument(
         "--public-url",

@@ -45,7 +45,11 @@ class Refund:
 
 @dataclass(slots=True)
 class Charge:
-    """One payment as the gateway keeps it. Times in seconds since 1970, amounts in minor units."""
+    """One payment as the gateway keeps it. Times in seconds since 1970, amounts in minor units.
+
+    `needs_capture`: what the shopper did at `paid_at` was to approve; the money moves when it is
+    captured.
+    """
 
     payment_id: str
     order_id: str
@@ -62,6 +66,8 @@ class Charge:
     refunds: list[Refund] = field(default_factory=list)
     refund_calls: int = 0
     queried_at: list[float] = field(default_factory=list)
+    needs_capture: bool = False
+    captured_at: float | None = None
 
     def settle(self, now: float) -> None:
         """Let what the script says happen, as far as its time has come."""
@@ -79,8 +85,10 @@ class Charge:
             self.paid_at = paid_at
 
     def status(self, now: float) -> str:
-        """Return pending, succeeded, failed or closed."""
+        """Return pending, approved, succeeded, failed or closed."""
         self.settle(now)
+        if self.paid_at is not None and self.needs_capture and self.captured_at is None:
+            return "approved"
         if self.paid_at is not None:
             return "succeeded"
         if self.failed:
@@ -101,6 +109,8 @@ class Charge:
     @property
     def captured(self) -> int:
         """What the shopper paid."""
+        if self.needs_capture and self.captured_at is None:
+            return 0
         return 0 if self.paid_at is None else self.amount
 
     @property

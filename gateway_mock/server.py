@@ -95,6 +95,9 @@ class Mock:
             planned = self._drawn.setdefault(payment_id, self.profile.draw_script())
         return planned or self.books.charges[payment_id].script
 
+    def scan(self, charge: Charge) -> None:
+        """Let the shopper open the code; where that changes something, the kind overrides it."""
+
     def pay(self, charge: Charge, after_s: float = 0.0, *, though_closed: bool = False) -> None:
         """Let the shopper pay in so many seconds; `though_closed`: also what takes no money."""
         script = charge.script
@@ -173,10 +176,10 @@ class Mock:
             await asyncio.sleep(script.create_latency_ms / 1000)
         if fault == "refused":
             raise Refused(422, "this gateway takes no such charge")
-        if (answer := await _faulty(fault)) is not None:
+        if (answer := await faulty(fault)) is not None:
             return answer
         charge, is_new = self.open_charge(data)
-        if (answer := await _faulty(fault.removesuffix("-after"))) is not None:
+        if (answer := await faulty(fault.removesuffix("-after"))) is not None:
             return answer
         link = f"{self._public_url or request.url.origin()}/pay/{quote(charge.payment_id)}"
         data = self.charge_json(charge, self.clock()) | {"qr": link, "pay_url": link}
@@ -208,7 +211,7 @@ class Mock:
         if latency_ms:
             await asyncio.sleep(latency_ms / 1000)
         planned = script.faults[turn] if turn < len(script.faults) else None
-        return await _faulty(planned or self.profile.draw_fault())
+        return await faulty(planned or self.profile.draw_fault())
 
     async def _close(self, request: web.Request) -> web.Response:
         self._check_bearer(request)
@@ -221,7 +224,7 @@ class Mock:
         self._check_bearer(request)
         data = await read_object(request)
         charge = self.books.find(_text(data, "payment_id"), self.clock())
-        fault = _refund_fault(charge)
+        fault = refund_fault(charge)
         if (answer := _not_taken(fault)) is not None:
             return answer
         refund, is_new = self.books.refund(
@@ -262,7 +265,7 @@ class Mock:
             raise Refused(401, "the bearer is not this gateway's secret")
 
 
-def _refund_fault(charge: Charge) -> str:
+def refund_fault(charge: Charge) -> str:
     """Return what befalls the next call that refunds a charge."""
     turn, faults = charge.refund_calls, charge.script.refund_faults
     charge.refund_calls += 1
@@ -282,7 +285,7 @@ def _not_taken(fault: str) -> web.Response | None:
     return None
 
 
-async def _faulty(fault: str) -> web.Response | None:
+async def faulty(fault: str) -> web.Response | None:
     """Return the answer that a fault puts in place of the true one; None: there is no fault."""
     match fault:
         case "500":

@@ -21,7 +21,21 @@ class Script:
     cut off), "500" and "timeout" after it took effect; "refused", "unheard" (500), "429" and "503"
     without any effect; "ok". `refunds_forgotten_after_s`: so much later the gateway knows nothing
     of a refund: the same id again sends the money again. `closes`: "truly", or "lies": it says
-    closed, and is not.
+    closed, and is not; "paying": it is not now, the shopper is about to pay (WeChat Pay alone).
+    "abnormal": a refund whose money left the shop and did not arrive (WeChat Pay alone).
+
+    `voucher_after_s`: from then on the shopper holds a voucher, which no close takes back.
+    `pays_on_close`: the shopper is quicker than the close that comes.
+
+    Where money is captured, "paid" means approved. `captures`: what a capture comes to,
+    "completed", "pending" or "declined"; a pending one turns to `captures_turn`
+    `captures_turn_after_s` later. `capture_faults`: one per call that captures: "500", "timeout"
+    and "cut" before it takes effect, with "-after" afterwards; "declined" (the shopper's instrument
+    is, without any effect), "429", "503"; "ok".
+
+    `scanned_after_s`: from then on there is a trade; None: from the payment on. `finishes_after_s`:
+    so long after the payment it cannot be refunded any more. `tells_paid_at`: a query tells when it
+    was paid.
     """
 
     pays_after_s: float | None = None
@@ -45,6 +59,15 @@ class Script:
     latency_ms: float = 0.0
     callbacks: str = "once"
     callback_delay_s: float = 0.0
+    voucher_after_s: float | None = None
+    pays_on_close: bool = False
+    captures: str = "completed"
+    captures_turn: str | None = None
+    captures_turn_after_s: float = 0.0
+    capture_faults: tuple[str, ...] = ()
+    scanned_after_s: float | None = None
+    finishes_after_s: float | None = None
+    tells_paid_at: bool = True
 
 
 _Kinds = dict[str, tuple[type, ...]]
@@ -72,20 +95,35 @@ _SCRIPT_KINDS: _Kinds = {
     "latency_ms": _NUMBER,
     "callbacks": (str,),
     "callback_delay_s": _NUMBER,
+    "voucher_after_s": (*_NUMBER, NoneType),
+    "pays_on_close": (bool,),
+    "captures": (str,),
+    "captures_turn": (str, NoneType),
+    "captures_turn_after_s": _NUMBER,
+    "capture_faults": (list, tuple),
+    "scanned_after_s": (*_NUMBER, NoneType),
+    "finishes_after_s": (*_NUMBER, NoneType),
+    "tells_paid_at": (bool,),
 }
 FAULTS = frozenset({"ok", "500", "timeout", "nonsense", "429", "503"})
 REFUND_FAULTS = frozenset({"ok", "cut", "500", "timeout", "refused", "unheard", "429", "503"})
 CREATE_FAULTS = FAULTS | {"refused", "500-after", "timeout-after", "nonsense-after"}
+CAPTURE_FAULTS = frozenset(
+    {"ok", "500", "timeout", "cut", "500-after", "timeout-after", "cut-after", "declined"}
+) | {"429", "503"}
 _FAULTS = {
     "faults": FAULTS,
     "refund_faults": REFUND_FAULTS,
     "create_faults": CREATE_FAULTS,
+    "capture_faults": CAPTURE_FAULTS,
 }
 _CHOICES: dict[str, frozenset[str | None]] = {
-    "closes": frozenset({"truly", "lies"}),
-    "refunds": frozenset({"succeeded", "pending", "failed"}),
-    "refunds_turn": frozenset({None, "succeeded", "failed"}),
+    "closes": frozenset({"truly", "lies", "paying"}),
+    "refunds": frozenset({"succeeded", "pending", "failed", "abnormal"}),
+    "refunds_turn": frozenset({None, "succeeded", "failed", "abnormal"}),
     "callbacks": frozenset({"once", "twice", "lost"}),
+    "captures": frozenset({"completed", "pending", "declined"}),
+    "captures_turn": frozenset({None, "completed", "declined"}),
 }
 
 
@@ -98,6 +136,7 @@ def parse_script(data: Mapping[str, Any]) -> Script:
         faults=tuple(script.faults),
         refund_faults=tuple(script.refund_faults),
         create_faults=tuple(script.create_faults),
+        capture_faults=tuple(script.capture_faults),
     )
     for name, known in _FAULTS.items():
         if any(fault not in known for fault in map(str, getattr(script, name))):

@@ -72,6 +72,7 @@ class Wallet:
             charge = self._mock.books.find(request.match_info["payment_id"], now)
         except Refused as error:
             return self._page(words, "unknown", error.status)
+        self._mock.scan(charge)
         state = state_of(charge, now)
         answer = self._page(words, state, charge=charge, due_s=_due_s(charge, now))
         if state == "due":

@@ -13,19 +13,44 @@ from payonce.adapters.metrics import Gauges, PrometheusMeter
 from payonce.adapters.refund_gauges import RefundGauges
 from payonce.domain.risk import Policy
 from payonce.settings import load
+from payonce.settings.kinds import KINDS
 from payonce.settings.sources import OTHER, PREFIX, SERVERS
 from payonce.settings.table import Table
+from tests.support import alipay, wechatpay
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NAMERS = ("worker/**/*.py", "gateway_mock/*.py", "config/*", "Dockerfile", "compose.yaml", "dev")
 
-CONFIGURATION = """
-[gateways.NAME]
-kind = "http"
+_ALIPAY = alipay.sandbox()
+
+CONFIGURATIONS = {
+    "http": """
 base_url = "http://gateway.example"
 secret = "whsec_cGF5b25jZS1kb2N1bWVudHMtdGVzdHM="
-"""
+""",
+    "paypal": """
+client_id = "AXyClient"
+client_secret = "a-secret-of-a-client"
+webhook_id = "8PT597110X687430L"
+""",
+    "alipay": f"""
+app_id = "{_ALIPAY.app_id}"
+seller_id = "{_ALIPAY.seller_id}"
+private_key = '''{_ALIPAY.app_pem}'''
+public_key = '''{_ALIPAY.alipay_pem}'''
+""",
+    "stripe": """
+secret_key = "sk_test_0123456789abcdef"
+webhook_secret = "whsec_AbCdEfGhIjKlMnOpQrStUvWx01234567"
+""",
+    "wechatpay": "",
+}
+"""What a gateway of each kind must be told; the first one's defaults are those of the page."""
+VARIABLES: dict[str, Callable[[], dict[str, str]]] = {
+    "wechatpay": lambda: wechatpay.environment_for(wechatpay.sandbox(), "NAME"),
+}
+"""The same for kinds that need keys in PEM, as variables."""
 INHERITED = {
     "gateways.NAME.ladder": "`poll.ladder`",
     "gateways.NAME.watch_for": "`poll.watch_for`",
@@ -55,11 +80,14 @@ class RecordingTable(Table):
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """Every key that the loader asks for, with its default; None where it must be given."""
     path = tmp_path / "payonce.toml"
-    path.write_text(CONFIGURATION, encoding="utf-8")
     monkeypatch.setattr(load, "Table", RecordingTable)
-    monkeypatch.setattr(RecordingTable, "asked", {})
-    load.load_settings({}, config_path=path)
-    return RecordingTable.asked
+    asked: dict[str, object] = {}
+    for kind, told in CONFIGURATIONS.items():
+        monkeypatch.setattr(RecordingTable, "asked", {})
+        path.write_text(f'[gateways.NAME]\nkind = "{kind}"\n{told}', encoding="utf-8")
+        load.load_settings(VARIABLES.get(kind, dict)(), config_path=path)
+        asked = RecordingTable.asked | asked
+    return asked
 
 
 def rows(page: str) -> dict[str, list[str]]:
@@ -134,6 +162,14 @@ def test_every_document_that_the_code_names_exists() -> None:
 
     assert "docs/configuration.md" in named
     assert [] == sorted(name for name in named if not (ROOT / name).exists())
+
+
+def test_every_kind_of_gateway_is_documented() -> None:
+    """Its keys are asked for here, and it has a section of its own."""
+    page = (ROOT / "docs/gateways.md").read_text(encoding="utf-8")
+
+    assert set(KINDS) == set(CONFIGURATIONS)
+    assert [] == [kind for kind in KINDS if f"`{kind}`" not in page]
 
 
 def test_every_configuration_key_is_documented(asked: dict[str, object]) -> None:

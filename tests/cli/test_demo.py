@@ -8,8 +8,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from payonce.cli.demo import director
+from payonce.cli.demo import program
 from payonce.cli.demo.stage import Mock
+from payonce.cli.demo.stories import GATEWAY, SLIP
 from tests.cli.conftest import Payonce
 from tests.support.ports import HOST, free_port
 
@@ -18,7 +19,7 @@ class Town:
     """A town whose gateway is not what it should be, and where nothing else happens."""
 
     def __init__(self, mock: Mock) -> None:
-        self.mock = mock
+        self.mocks = {GATEWAY: mock, SLIP: mock}
 
     async def send(self, *_message: object) -> None:
         """Publish nothing."""
@@ -54,6 +55,13 @@ async def absent() -> AsyncIterator[str]:
     yield f"http://{HOST}:{free_port()}"
 
 
+def test_all_kinds_need_servers(payonce: Payonce) -> None:
+    """Nothing is started for what cannot be shown."""
+    ended = payonce("demo", "--embedded", "--gateways", "all")
+    assert (2, "") == (ended.status, ended.out)
+    assert ended.err.startswith("payonce: --gateways: all needs servers")
+
+
 @pytest.mark.parametrize(
     ("gateway", "words"),
     [
@@ -71,8 +79,8 @@ def test_a_failure_is_one_line(
         async with gateway() as url, aiohttp.ClientSession() as session:
             yield Town(Mock(url, session))
 
-    monkeypatch.setattr(director, "open_real_town", open_town)
-    monkeypatch.setattr(director, "configure_logs", lambda _: None)
+    monkeypatch.setattr(program, "open_real_town", open_town)
+    monkeypatch.setattr(program, "configure_logs", lambda _: None)
     ended = payonce("demo", "--plain")
 
     assert (1, 1) == (ended.status, ended.err.count("\n"))

@@ -51,6 +51,15 @@ def test_profile_that_is_none_is_refused(tmp_path: Path) -> None:
     assert ended.stderr.startswith("gateway_mock: --profile: can_clothe is unknown")
 
 
+def test_keys_that_are_none_are_refused(tmp_path: Path) -> None:
+    """The file's fault is named."""
+    (tmp_path / "sandbox.json").write_text("{}")
+    ended = run("--kind", "wechatpay", "--keys", str(tmp_path))
+
+    assert (2, 1) == (ended.returncode, ended.stderr.count("\n"))
+    assert ended.stderr.startswith("gateway_mock: --keys: ")
+
+
 def test_port_in_use_is_named() -> None:
     """The program says where it could not listen."""
     with socket.create_server((HOST, 0)) as taken:

@@ -18,7 +18,7 @@ from tests.support.witness import install_witness
 EMPTY = """
 ALTER TABLE timeline DISABLE TRIGGER timeline_is_not_emptied;
 TRUNCATE orders, payments, refunds, outbox, timeline, webhook_inbox, delay_queues,
-    idempotency_keys;
+    idempotency_keys, captures;
 TRUNCATE gateways, gateway_journal, workers, activity, operator_journal;
 ALTER TABLE timeline ENABLE TRIGGER timeline_is_not_emptied;
 """

@@ -141,6 +141,11 @@ IDEMPOTENCY = (
     " VALUES "
 )
 
+CAPTURE = (
+    "INSERT INTO captures (payment_id, order_id, state, attempt, claimed_at, held_until, why)"
+    " VALUES "
+)
+
 REFUSED = {
     "orders_id_length": "INSERT INTO orders (order_id) VALUES (repeat('x', 65))",
     "orders_amount_range": "UPDATE orders SET amount = 0 WHERE order_id = 'o3'",
@@ -201,6 +206,11 @@ REFUSED = {
     "installation_single_check": "INSERT INTO installation VALUES (false, 'k')",
     "gateways_paused_by_someone": "INSERT INTO gateways (gateway, paused_at) VALUES ('g', now())",
     "gateways_openings_count": "INSERT INTO gateways (gateway, openings) VALUES ('g', -1)",
+    "captures_state_known": CAPTURE + "('p4', 'o2', 'TAKEN', 1, now(), now(), '')",
+    "captures_attempt_counts": CAPTURE + "('p4', 'o2', 'FREE', -1, now(), now(), '')",
+    "captures_forbidden_why": CAPTURE + "('p4', 'o2', 'FORBIDDEN', 1, now(), now(), '')",
+    "captures_of_own_order": CAPTURE + "('p4', 'o1', 'FREE', 1, now(), now(), '')",
+    "captures_step": "UPDATE captures SET state = 'FREE', why = '' WHERE payment_id = 'p3'",
     "gateway_journal_only_grows": "DELETE FROM gateway_journal",
     "activity_kind_known": ACTIVITY + "(now(), 'else', 'g', 'n', 1)",
     "activity_count_range": ACTIVITY + "(now(), 'late', 'g', 'n', 0)",
@@ -213,6 +223,7 @@ REFUSED = {
 async def test_every_rule_refuses_what_it_is_for(settled: Database) -> None:
     """Each by its name."""
     await settled.fetch("INSERT INTO orders (order_id, amount, currency) VALUES ('o3', 5, 'CNY')")
+    await settled.fetch(CAPTURE + "('p3', 'o2', 'FORBIDDEN', 0, now(), now(), 'closed')")
     refusing = {name: await refused_by(settled, REFUSED[name]) for name in REFUSED}
     assert {name: name for name in REFUSED} == refusing
 

@@ -8,14 +8,16 @@ import aiohttp
 
 from payonce.adapters.clock import SystemClock
 from payonce.adapters.postgres.board import Board
+from payonce.adapters.postgres.captures import Captures
 from payonce.adapters.postgres.database import Database
+from payonce.gateways.capturing import Capturing
 from payonce.gateways.gate import Ear, Gate
-from payonce.gateways.guard import Guarded
+from payonce.gateways.guard import Guarded, GuardedCapturing
 from payonce.gateways.keeper import Keeper
 from payonce.gateways.registry import build_gateway
 from payonce.handlers.gateway_desk import GatewayDesk
 from payonce.ports.clock import Clock
-from payonce.ports.gateway import Gateways
+from payonce.ports.gateway import CapturingGateway, Gateway, Gateways
 from payonce.ports.meter import Meter
 from payonce.settings import GatewaySettings, Settings
 
@@ -29,11 +31,22 @@ def guard_gateways(
 ) -> tuple[Gateways, Keeper]:
     """Return the gateways by name, each behind a gate, and what keeps the gates. BadSettings."""
     gates = {name: Gate(name, one.rate_per_s, meter, clock) for name, one in settings.items()}
-    gateways = {
-        name: Guarded(build_gateway(one, session, Ear(gates[name], meter)), gates[name])
-        for name, one in settings.items()
-    }
+    captures = Captures(database)
+    gateways: dict[str, Gateway] = {}
+    for name, one in settings.items():
+        bare = build_gateway(one, session, Ear(gates[name], meter))
+        gateways[name] = _guarded(bare, gates[name], captures, clock)
     return gateways, Keeper(Board(database), gates, str(uuid4()), clock, meter)
+
+
+def _guarded(bare: Gateway, gate: Gate, captures: Captures, clock: Clock) -> Gateway:
+    """Return a gateway behind its gate; a capturing one captures by itself what it finds approved.
+
+    Capturing stands outside of the gate, so that each of its calls is counted by it.
+    """
+    if isinstance(bare, CapturingGateway):
+        return Capturing(GuardedCapturing(bare, gate), captures, clock)
+    return Guarded(bare, gate)
 
 
 def desk_of(settings: Settings, database: Database, clock: Clock) -> GatewayDesk:

@@ -214,6 +214,12 @@ def _docs(parser: Parser) -> None:
 def _demo(parser: Parser) -> None:
     parser.add_argument("--keep", action="store_true", help="leave everything running at the end")
     parser.add_argument("--embedded", action="store_true", help="without any server")
+    parser.add_argument(
+        "--gateways",
+        choices=("mock", "all"),
+        default="mock",
+        help="all: a gateway of each kind; default: mock",
+    )
     parser.add_argument("--plain", action="store_true", help="lines instead of a live table")
 
 

@@ -6,15 +6,17 @@ from datetime import datetime
 from payonce.domain.errors import GatewayRetryable
 from payonce.domain.report import GatewayReport, Outcome
 from payonce.domain.watch import Terms
-from payonce.gateways.gate import Gate
+from payonce.gateways.gate import Gate, Sparing
 from payonce.ports.gateway import (
     CallbackAnswer,
     CallbackWord,
+    CapturingGateway,
     ChargeRef,
     CheckedCallback,
     CloseAnswer,
     CreatedCharge,
     Gateway,
+    NewCapture,
     NewCharge,
     NewRefund,
     RefundOutcome,
@@ -44,12 +46,7 @@ class Guarded:
         # The flag is looked at here too: in good times a poll is spared a coroutine.
         sparing = None if self._gate.free else await self._gate.enter("query")
         if sparing is not None:
-            return GatewayReport(
-                Outcome.UNKNOWN,
-                reason=sparing.reason,
-                retry_after_s=sparing.retry_after_s,
-                spared=True,
-            )
+            return _spared(sparing)
         report = await self._gateway.query(charge)
         if report.retry_after_s and not report.spared:
             self._gate.note_retry_after(report.retry_after_s)
@@ -119,3 +116,27 @@ class Guarded:
     def _heed(self, error: GatewayRetryable) -> None:
         if error.retry_after_s:
             self._gate.note_retry_after(error.retry_after_s)
+
+
+class GuardedCapturing(Guarded):
+    """A capturing gateway behind its gate."""
+
+    def __init__(self, gateway: CapturingGateway, gate: Gate) -> None:
+        super().__init__(gateway, gate)
+        self._capturing = gateway
+
+    async def capture(self, capture: NewCapture) -> GatewayReport:
+        """Take the money of an approved charge; a spared one is UNKNOWN, and nothing was sent."""
+        sparing = await self._gate.enter("capture")
+        if sparing is not None:
+            return _spared(sparing)
+        report = await self._capturing.capture(capture)
+        if report.retry_after_s and not report.spared:
+            self._gate.note_retry_after(report.retry_after_s)
+        return report
+
+
+def _spared(sparing: Sparing) -> GatewayReport:
+    return GatewayReport(
+        Outcome.UNKNOWN, reason=sparing.reason, retry_after_s=sparing.retry_after_s, spared=True
+    )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from payonce.domain.report import GatewayReport, RefundOutcome, RefundReport
 from payonce.domain.watch import Terms
@@ -20,6 +20,7 @@ __all__ = [
     "CreatedCharge",
     "Gateway",
     "Gateways",
+    "NewCapture",
     "NewCharge",
     "NewRefund",
     "RefundOutcome",
@@ -90,6 +91,18 @@ class NewRefund:
     captured: int
     reason: str
     gateway_ref: str | None = None
+    may_leave: Callable[[], bool] = field(default=lambda: True, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NewCapture:
+    """A charge whose money shall be taken; `attempt` grows after a definite refusal alone.
+
+    `may_leave` is asked directly before the call, after all waiting: the decision may have aged.
+    """
+
+    charge: ChargeRef
+    attempt: int
     may_leave: Callable[[], bool] = field(default=lambda: True, compare=False)
 
 
@@ -197,9 +210,14 @@ class Gateway(Protocol):
 Gateways = Mapping[str, Gateway]
 
 
+@runtime_checkable
 class CapturingGateway(Gateway, Protocol):
     """A gateway whose money moves only when we say so, after its shopper has agreed."""
 
-    async def capture(self, charge: ChargeRef) -> GatewayReport:
-        """Take the money of an APPROVED charge, idempotent by payment_id; never raises."""
+    async def capture(self, capture: NewCapture) -> GatewayReport:
+        """Take the money of an APPROVED charge, idempotent by payment_id and attempt; never raises.
+
+        FAILED: definitely refused. APPROVED: not taken either, but it may be later. PENDING: taken,
+        and on its way. `spared`: nothing was sent.
+        """
         ...

@@ -166,7 +166,7 @@ def _gateway(name: str, table: Table, poll: PollSettings, sweep: SweepSettings) 
         check_id(name, "gateway")
     except InvalidField as error:
         raise BadSettings(f"gateways.{name}", "is no name", error.allowed) from None
-    kind = KINDS[table.need("kind", values.choice(*KINDS))]
+    kind = KINDS[table.need("kind", values.choice(*KINDS))].for_table(table)
     settings = GatewaySettings(
         name=name,
         kind=kind.name,

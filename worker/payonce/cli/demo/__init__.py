@@ -1,5 +1,5 @@
 """payonce demo: the main job, watched and then checked."""
 
-from payonce.cli.demo.director import execute
+from payonce.cli.demo.program import execute
 
 __all__ = ["execute"]

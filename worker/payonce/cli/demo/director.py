@@ -1,21 +1,14 @@
-"""Runs the demo: opens the shop, lets time pass, compares what came of it."""
+"""One run of the demo: opens the shop, lets time pass, compares what came of it."""
 
-import argparse
 import asyncio
-import os
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
-import aiohttp
-
-from payonce.adapters.logs import configure_logs
 from payonce.cli.demo.board import Board
-from payonce.cli.demo.stage import DemoFailed
-from payonce.cli.demo.stories import CURRENCY, GATEWAY, Attempt, Plan, Shop
-from payonce.cli.demo.towns import Town, open_embedded_town, open_real_town
+from payonce.cli.demo.stories import GATEWAY, Attempt, Plan, Shop
+from payonce.cli.demo.towns import Town
 from payonce.cli.demo.verdict import (
     Finding,
     ShopBook,
@@ -23,61 +16,16 @@ from payonce.cli.demo.verdict import (
     ending,
     findings,
     is_over,
+    same_money,
 )
-from payonce.daemon import stop_on_signals
-from payonce.domain.errors import PayonceError
 from payonce.domain.times import format_time
 
 LONGEST_S = 90.0
 CRASH_AFTER_S = 18.0
 OPERATOR = "an-operator"
 _LOOK_EVERY_S = 0.5
-_EMBEDDED = (
-    "no servers here: PostgreSQL comes from a wheel, the bus and the cache live in this process"
-)
 
 Orders = dict[str, Mapping[str, Any] | None]
-
-
-async def execute(arguments: argparse.Namespace) -> int:
-    """Run the demo; 0 where everything ended as it has to.
-
-    Of what its tasks fail with at the same time, the first is raised, as one that can be told.
-    """
-    failed: BaseException
-    try:
-        return await _run(arguments)
-    except* PayonceError as group:
-        failed = _first(group)
-    except* (aiohttp.ClientError, OSError) as group:
-        one = _first(group)
-        failed = DemoFailed(
-            f"a server of the demo cannot be reached: {str(one) or type(one).__name__}"
-        )
-    raise failed
-
-
-async def _run(arguments: argparse.Namespace) -> int:
-    configure_logs({**os.environ, "PAYONCE_LOG_LEVEL": "error"})
-    stop = asyncio.Event()
-    stop_on_signals(stop)
-    shop, book = Shop(uuid4().hex[:6], has_edge=not arguments.embedded), ShopBook()
-    if arguments.embedded:
-        print(_EMBEDDED, flush=True)
-    opened = open_embedded_town if arguments.embedded else open_real_town
-    async with opened(lambda *event: _book(shop, book, *event)) as town:
-        director = Director(town, shop, book, Board(plain=arguments.plain))
-        ok = await director.play(stop)
-        if arguments.keep and not stop.is_set():
-            await _tell_addresses(town, shop)
-            await stop.wait()
-    return 0 if ok else 1
-
-
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 class Director:
@@ -117,13 +65,14 @@ class Director:
             "order_id": plan.order_id,
             "gateway": attempt.gateway,
             "amount": plan.amount,
-            "currency": CURRENCY,
+            "currency": plan.story.currency,
         }
-        await self._town.mock.plan({plan.order_id: attempt.script})
+        await self._town.mocks[attempt.gateway].plan({plan.order_id: attempt.script})
         clicks = (self._town.apply(body) for _ in range(attempt.copies))
-        ids = sorted({one["payment_id"] for one in await asyncio.gather(*clicks) if one})
-        plan.payment_ids[n : n + bool(ids)] = ids
-        return bool(ids)
+        answers = [one for one in await asyncio.gather(*clicks) if one is not None]
+        ids = sorted({one["payment_id"] for one in answers if one})
+        plan.payment_ids[n : n + bool(answers)] = ids
+        return bool(answers)
 
     async def _start(self, plan: Plan, attempt: Attempt, payment_id: str) -> None:
         """Start a payment elsewhere: first its charge, then the message."""
@@ -132,14 +81,14 @@ class Director:
             "payment_id": payment_id,
             "order_id": plan.order_id,
             "amount": plan.amount,
-            "currency": CURRENCY,
+            "currency": plan.story.currency,
             "expires_at": expires_at,
         }
         if attempt.script is not None:
             charge = {**payment, "script": attempt.script}
             if attempt.called_back:
                 charge["notify_url"] = self._town.notify_url(attempt.gateway)
-            await self._town.mock.open_charges([charge])
+            await self._town.mocks[attempt.gateway].open_charges([charge])
         for _ in range(attempt.copies):
             await self._town.send("payment.initiated", {**payment, "gateway": attempt.gateway})
 
@@ -186,19 +135,18 @@ class Director:
                 await self._town.approve(refund_id, OPERATOR)
 
     async def _queries(self) -> Mapping[str, int]:
-        books = await self._town.mock.books()
-        return {row["payment_id"]: row["queries"] for row in books["charges"]}
+        books = [await mock.books() for mock in set(self._town.mocks.values())]
+        return {row["payment_id"]: row["queries"] for one in books for row in one["charges"]}
 
     async def _compare(self) -> bool:
         plans = self._shop.plans
         orders = {plan.order_id: await self._town.order(plan.order_id) for plan in plans}
-        books = await self._town.mock.books()
         parked = await self._town.parked(self._shop.run_id)
-        found = findings(plans, orders, books, self._book, parked)
+        found = findings(plans, orders, self._book, parked)
         booked = await self._town.booked()
         if booked is not None:
             found.append(booked_once(orders, booked))
-        found.append(await self._on_time())
+        found += await self._compare_gateways(orders)
         print(
             "\nwhat came of it, from payonce's tables, the order service's and the gateway's books:"
         )
@@ -209,12 +157,17 @@ class Director:
                 print(f"  {plan.story.name}: {plan.order_id} is {ending(orders[plan.order_id])}")
         return all(one.ok for one in found)
 
+    async def _compare_gateways(self, orders: Mapping[str, Any]) -> list[Finding]:
+        """Compare our tables with what the gateways know."""
+        books = await self._town.mocks[GATEWAY].books()
+        return [same_money(orders, books), await self._on_time()]
+
     async def _on_time(self) -> Finding:
         """Compare the first two polls of undisturbed payments with their ladder."""
         late_ms = []
         for plan in self._shop.plans:
             if plan.story.name == "pays after 8 s":
-                seen = await self._town.mock.queries(plan.payment_ids[0])
+                seen = await self._town.mocks[GATEWAY].queries(plan.payment_ids[0])
                 due = (3_000, 13_000)
                 late_ms += [
                     at - seen["created_ms"] - wait
@@ -222,29 +175,3 @@ class Director:
                 ]
         worst = max(late_ms, default=-1)
         return Finding(f"polls came at 3 s and 13 s, at most {worst} ms late", 0 <= worst < 1_500)
-
-
-async def _book(shop: Shop, book: ShopBook, order_id: str, _payment_id: str, event_id: str) -> bool:
-    """Book a paid order, as the order service does; some orders fail at first."""
-    plan = next((one for one in shop.plans if one.order_id == order_id), None)
-    if plan is None:
-        return True
-    book.deliveries += 1
-    failures = book.failures.get(order_id, 0)
-    if failures < plan.story.booking_failures:
-        book.failures[order_id] = failures + 1
-        return False
-    book.events.setdefault(order_id, set()).add(event_id)
-    return True
-
-
-async def _tell_addresses(town: Town, shop: Shop) -> None:
-    """Say where everything is, and open an order for whoever wants to be the shopper."""
-    order = {"order_id": f"o-{shop.run_id}-you", "amount": 1_999, "currency": CURRENCY}
-    yours = await town.apply({**order, "gateway": GATEWAY})
-    print("\neverything keeps running; Ctrl-C ends it")
-    for name, address in town.addresses.items():
-        print(f"  {name:<14} {address}")
-    if yours is not None:
-        print(f"  {'pay yourself':<14} {yours['checkout_url']}")
-    print(f"  {'a story':<14} payonce show {shop.plans[0].order_id}", flush=True)

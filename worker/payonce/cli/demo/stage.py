@@ -117,10 +117,12 @@ def free_port() -> int:
         return port
 
 
-def mock_program(port: int, env: Mapping[str, str]) -> Program:
-    """Return the gateway mock on `port`."""
-    command = [sys.executable, "-m", "gateway_mock", "--port", str(port)]
-    return Program("gateway", command, env)
+def mock_program(
+    port: int, env: Mapping[str, str], *arguments: str, name: str = "gateway"
+) -> Program:
+    """Return a gateway mock on `port`."""
+    command = [sys.executable, "-m", "gateway_mock", "--port", str(port), *arguments]
+    return Program(name, command, env)
 
 
 def worker_program(env: Mapping[str, str]) -> Program:

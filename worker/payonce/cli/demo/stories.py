@@ -33,7 +33,7 @@ class Story:
     """Orders of one kind. `ends`: the order's status, those of its payments, those of refunds.
 
     `by_api`: its payments are applied for over HTTP, where there is an edge; `needs_edge`: without
-    callbacks it would take longer than the demo.
+    callbacks it would take longer than the demo. `source`: how the payment has to be found out.
     """
 
     name: str
@@ -45,6 +45,8 @@ class Story:
     amount: int | None = None
     by_api: bool = False
     needs_edge: bool = False
+    currency: str = CURRENCY
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Shop:
 
     run_id: str
     has_edge: bool
+    told: tuple[Story, ...]
     plans: list[Plan] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -72,7 +75,7 @@ class Shop:
 
     def stories(self) -> list[Story]:
         """Return the stories that can be told here."""
-        return [one for one in STORIES if self.has_edge or not one.needs_edge]
+        return [one for one in self.told if self.has_edge or not one.needs_edge]
 
     def _plan(self, story: Story, number: int) -> Plan:
         name = f"{self.run_id}-{number:02d}"

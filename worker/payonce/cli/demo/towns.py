@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
@@ -20,20 +20,19 @@ from payonce.bootstrap import (
 from payonce.bootstrap.embedded import Embedded, open_embedded
 from payonce.bootstrap.refunds import refund_desk_of
 from payonce.cli.demo.called import CalledService
+from payonce.cli.demo.gateways import Gateways, OpenGateways, one_program
 from payonce.cli.demo.stage import (
     Mock,
     content_of,
     find_example,
     free_port,
-    mock_program,
     wait_ready,
     worker_program,
 )
-from payonce.cli.demo.stories import GATEWAY, SLIP
 from payonce.domain.errors import Unavailable
 from payonce.kit import OrderConsumer, OrderPaid
 from payonce.ports.bus import DONE, Delivery, Fate
-from payonce.settings import load_settings
+from payonce.settings import Settings, load_settings
 
 SERVICE = "demo-shop"
 API_TOKEN = "demo"  # noqa: S105 - a demo's
@@ -45,10 +44,11 @@ Book = Callable[[str, str, str], Awaitable[bool]]
 
 
 class Town(Protocol):
-    """What the demo needs of its surroundings."""
+    """What the demo needs of its surroundings; `waits`: each gateway's ladder, in words."""
 
-    mock: Mock
+    mocks: Mapping[str, Mock]
     addresses: dict[str, str]
+    waits: Mapping[str, Sequence[str]]
 
     async def send(self, routing_key: str, data: Mapping[str, Any]) -> None:
         """Publish a message as the shop's services do."""
@@ -67,7 +67,7 @@ class Town(Protocol):
         ...
 
     async def apply(self, body: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Apply for a payment over HTTP; None where there is no edge."""
+        """Apply for a payment over HTTP; None where there is no edge, empty where it is paid."""
         ...
 
     def notify_url(self, gateway: str) -> str | None:
@@ -86,17 +86,22 @@ class Town(Protocol):
 class RealTown:
     """RabbitMQ, PostgreSQL and Redis; the gateway and the worker are processes."""
 
-    def __init__(self, stack: AsyncExitStack, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        stack: AsyncExitStack,
+        session: aiohttp.ClientSession,
+        gateways: Gateways,
+        http_port: int,
+    ) -> None:
         self._stack = stack
         self._session = session
-        self._gateway_port, self._http_port = free_port(), free_port()
-        gateway_url = f"http://127.0.0.1:{self._gateway_port}"
+        self._url = f"http://127.0.0.1:{http_port}"
         self._env = {
             **os.environ,
-            **_gateways(gateway_url),
+            **gateways.variables,
             "PAYONCE_HTTP__HOST": "127.0.0.1",
-            "PAYONCE_HTTP__PORT": str(self._http_port),
-            "PAYONCE_HTTP__PUBLIC_URL": f"http://127.0.0.1:{self._http_port}",
+            "PAYONCE_HTTP__PORT": str(http_port),
+            "PAYONCE_HTTP__PUBLIC_URL": self._url,
             "PAYONCE_HTTP__API_TOKEN": API_TOKEN,
             "PAYONCE_HTTP__OPERATORS": json.dumps({"demo": OPERATOR}),
             "PAYONCE_LOG_FORMAT": "json",
@@ -106,12 +111,13 @@ class RealTown:
             self._env.update(self._called.variables)
         self._settings = load_settings(self._env)
         self._worker = worker_program(self._env)
-        self.mock = Mock(gateway_url, session)
+        self.mocks = gateways.mocks
+        self.waits = _waits_of(self._settings)
         self.addresses = {
-            "gateway mock": f"{gateway_url}/control/books",
-            "metrics": f"http://127.0.0.1:{self._http_port}/metrics",
+            **_addresses_of(gateways.mocks),
+            "metrics": f"{self._url}/metrics",
             "worker's log": str(self._worker.log),
-            "operators": f"http://127.0.0.1:{self._http_port}/ops  (token {OPERATOR})",
+            "operators": f"{self._url}/ops  (token {OPERATOR})",
         }
         if self._called is not None:
             self.addresses["order service"] = self._called.url
@@ -121,11 +127,8 @@ class RealTown:
         await migrate(self._settings)
         if self._called is not None:
             await self._stack.enter_async_context(self._called.running())
-        gateway = mock_program(self._gateway_port, self._env)
-        for program in (gateway, self._worker):
-            self._stack.push_async_callback(program.stop)
-            await program.start()
-        await wait_ready(self._session, f"{self.mock.url}/control/healthz", gateway)
+        self._stack.push_async_callback(self._worker.stop)
+        await self._worker.start()
         await self._wait_for_worker()
         self._reader = await self._stack.enter_async_context(open_reader(self._settings))
         self._publish = await self._stack.enter_async_context(open_publisher(self._settings))
@@ -154,14 +157,16 @@ class RealTown:
     async def apply(self, body: Mapping[str, Any]) -> dict[str, Any] | None:
         """Apply for a payment over HTTP."""
         headers = {"Authorization": f"Bearer {API_TOKEN}"}
-        url = f"http://127.0.0.1:{self._http_port}/v1/payments"
+        url = f"{self._url}/v1/payments"
         async with self._session.post(url, json=body, headers=headers) as answer:
+            if answer.status == 409 and (await answer.json())["type"].endswith("order-paid"):
+                return {}
             payment: dict[str, Any] = await content_of(answer)
             return payment
 
     def notify_url(self, gateway: str) -> str | None:
         """Return where a gateway calls back."""
-        return f"http://127.0.0.1:{self._http_port}/v1/webhooks/{gateway}"
+        return f"{self._url}/v1/webhooks/{gateway}"
 
     async def approve(self, refund_id: str, by: str) -> None:
         """Approve a held refund, as an operator does."""
@@ -173,18 +178,18 @@ class RealTown:
         return await self._called.booked() if self._called is not None else None
 
     async def _wait_for_worker(self) -> None:
-        url = f"http://127.0.0.1:{self._http_port}/readyz"
-        await wait_ready(self._session, url, self._worker)
+        await wait_ready(self._session, f"{self._url}/readyz", self._worker)
 
 
 class EmbeddedTown:
     """Everything in this process; nothing to install."""
 
-    def __init__(self, mock: Mock, embedded: Embedded) -> None:
+    def __init__(self, mocks: Mapping[str, Mock], embedded: Embedded) -> None:
         self._embedded = embedded
         self._reader = embedded.world.reader()
-        self.mock = mock
-        self.addresses = {"gateway mock": f"{mock.url}/control/books"}
+        self.mocks = mocks
+        self.addresses = _addresses_of(mocks)
+        self.waits: Mapping[str, Sequence[str]] = {}
 
     async def send(self, routing_key: str, data: Mapping[str, Any]) -> None:
         """Publish a message as the shop's services do."""
@@ -222,30 +227,34 @@ class EmbeddedTown:
         return None
 
 
-def _gateways(url: str) -> dict[str, str]:
-    """Return the configuration of both gateways: one program plays them."""
-    secret = load_settings(os.environ).gateways[GATEWAY].credentials.secrets[0].reveal()
-    slip = {
-        "kind": "http",
-        "label": "Bank slip",
-        "base_url": url,
-        "secret": secret,
-        "timeout_s": 3,
-        "can_close": False,
-    }
+def _waits_of(settings: Settings) -> Mapping[str, Sequence[str]]:
     return {
-        "PAYONCE_GATEWAYS__MOCK__BASE_URL": url,
-        "PAYONCE_GATEWAYS__MOCK__TIMEOUT_S": "3",
-        f"PAYONCE_GATEWAYS__{SLIP.upper()}": json.dumps(slip),
+        name: [_written(wait_ms) for wait_ms in one.terms.ladder.waits_ms]
+        for name, one in settings.gateways.items()
     }
+
+
+def _written(wait_ms: int) -> str:
+    minutes, ms = divmod(wait_ms, 60_000)
+    return f"{minutes}m" if ms == 0 else f"{wait_ms / 1000:g}s"
+
+
+def _addresses_of(mocks: Mapping[str, Mock]) -> dict[str, str]:
+    """Return where the books of the gateways are; one program needs no name."""
+    urls = {name: mock.url for name, mock in mocks.items()}
+    if len(set(urls.values())) == 1:
+        urls = {"mock": next(iter(urls.values()))}
+    return {f"gateway {name}": f"{url}/control/books" for name, url in urls.items()}
 
 
 @asynccontextmanager
-async def open_real_town(book: Book) -> AsyncIterator[Town]:
+async def open_real_town(book: Book, gateways: OpenGateways = one_program) -> AsyncIterator[Town]:
     """Give the town on real servers, everything started."""
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        town = RealTown(stack, session)
+        port = free_port()
+        opened = await stack.enter_async_context(gateways(session, f"http://127.0.0.1:{port}"))
+        town = RealTown(stack, session, opened, port)
         await town.open(book)
         yield town
 
@@ -255,16 +264,11 @@ async def open_embedded_town(book: Book) -> AsyncIterator[Town]:
     """Give the town in this process, everything started."""
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        port = free_port()
-        url = f"http://127.0.0.1:{port}"
-        gateway = mock_program(port, os.environ)
-        stack.push_async_callback(gateway.stop)
-        await gateway.start()
-        await wait_ready(session, f"{url}/control/healthz", gateway)
-        settings = load_settings({**os.environ, **_gateways(url)})
+        gateways = await stack.enter_async_context(one_program(session, ""))
+        settings = load_settings({**os.environ, **gateways.variables})
         embedded = await stack.enter_async_context(open_embedded(settings))
         await stack.enter_async_context(_running(embedded, book))
-        yield EmbeddedTown(Mock(url, session), embedded)
+        yield EmbeddedTown(gateways.mocks, embedded)
 
 
 @asynccontextmanager
