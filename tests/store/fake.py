@@ -13,12 +13,11 @@ from payonce.domain.messages import OrderAcknowledged, PaymentInitiated
 from payonce.domain.money import Money
 from payonce.domain.order import Order, OrderStatus, closing_of
 from payonce.domain.payment import UNFINISHED, Payment, PaymentStatus
-from payonce.domain.refund import Refund, RefundStatus
+from payonce.domain.refund import Refund
 from payonce.domain.refunding import Resolution
 from payonce.domain.watch import CLOSE_AGAIN_AFTER, RETELL_AFTER
 from payonce.ports.store import (
     AcknowledgeOutcome,
-    Backlog,
     DueOutcome,
     Judge,
     OutboxRow,
@@ -30,11 +29,12 @@ from payonce.ports.store import (
     Wanted,
     WatchState,
 )
+from tests.store.fake_overview import Counted
 from tests.store.fake_rows import Waiting, new_payment, open_order, outbox_row, state_of
 
 
 @dataclass
-class FakeStore:
+class FakeStore(Counted):
     """Registrar, Ledger, Watches, Orders, Outbox, Retelling and Overview in one."""
 
     orders: dict[str, Order] = field(default_factory=dict)
@@ -233,39 +233,6 @@ class FakeStore:
     async def unacknowledged(self, order_ids: Sequence[str]) -> list[bool]:
         """See the port."""
         return [order_id in self.retell_at for order_id in order_ids]
-
-    async def backlog(self) -> Backlog:
-        """See the port."""
-        unresolved = [
-            p.expires_at
-            for p in self.payments.values()
-            if p.unresolved and p.payment_id not in self.resolved
-        ]
-        unacknowledged = [at for key, at in self.settled_at.items() if key not in self.acknowledged]
-        mismatched = [
-            self.initiated_at[key]
-            for key, payment in self.payments.items()
-            if payment.mismatched and key not in self.resolved
-        ]
-        held = [
-            self.refunded_at[one.refund_id]
-            for one in self.refunds
-            if one.status is RefundStatus.HELD
-        ]
-        return Backlog(
-            outbox_events=len(self.outbox),
-            outbox_oldest_at=min((w.event.occurred_at for w in self.outbox.values()), default=None),
-            unresolved=len(unresolved),
-            unresolved_oldest_at=min(unresolved, default=None),
-            mismatched=len(mismatched),
-            mismatched_oldest_at=min(mismatched, default=None),
-            unacknowledged=len(unacknowledged),
-            unacknowledged_oldest_at=min(unacknowledged, default=None),
-            refunds_held=len(held),
-            refunds_held_oldest_at=min(held, default=None),
-            callbacks=len(self.callbacks_waiting),
-            callbacks_oldest_at=min(self.callbacks_waiting.values(), default=None),
-        )
 
     def _register(self, wanted: Registration) -> Registered:
         message = wanted.message
