@@ -141,8 +141,8 @@ class RedisChanges:
             return
         try:
             heard = _decoder.decode(message["data"])
-        except msgspec.DecodeError as error:
-            log.warning("changes.not_understood", reason=str(error)[:200])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            log.warning("changes.not_understood", reason=f"{type(error).__name__}: {error}"[:200])
             return
         if heard.sender != self._sender:
             self._tell(heard.versions)

@@ -12,7 +12,7 @@ from payonce.edge.console.door import Door
 from payonce.edge.console.hours import MINUTE, MINUTES, hour_of
 from payonce.edge.console.ports import Flight, Rules, Sources, View
 from payonce.edge.console.sessions import Session
-from payonce.edge.console.shelf import Shelf
+from payonce.edge.console.shelf import COST_SHARE, Shelf
 from payonce.ports.clock import Clock
 from payonce.ports.store import Backlog
 
@@ -81,7 +81,7 @@ class Dashboard:
         )
 
     async def _read(self, key: str, read: Callable[[], Awaitable[Result]]) -> Result:
-        return await self._shelf.get(key, read)
+        return await self._shelf.get(key, read, share=COST_SHARE)
 
     async def _in_flight(self) -> Sequence[Flight]:
         return await self._sources.counts.in_flight(self._bounds, MOST_IN_FLIGHT)
@@ -95,7 +95,9 @@ class Dashboard:
     async def _queues(self) -> tuple[Mapping[str, tuple[int, int | None]], str]:
         """Return the queues, or why they are not known: without the broker the rest is shown."""
         try:
-            return await self._shelf.get("queues", self._sources.depths, QUEUES_KEPT_S), ""
+            return await self._shelf.get(
+                "queues", self._sources.depths, QUEUES_KEPT_S, share=COST_SHARE
+            ), ""
         except PayonceError as error:
             return {}, str(error)
 

@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 
 KEPT_S = 1.5
 COST_SHARE = 20
-"""What took long to read is kept longer: at most a twentieth of the time goes on reading it."""
+"""Counts that took long to read are kept longer: a twentieth of the time goes on it at most."""
 
 MOST_KEPT = 128
 
@@ -25,19 +25,28 @@ class _Kept:
 
 
 class Shelf:
-    """Reads each thing once at a time. That a server is away is kept as well."""
+    """Reads each thing once at a time. That a server is away is kept for a moment as well."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
 
     async def get(
-        self, key: Hashable, read: Callable[[], Awaitable[Result]], keep_s: float = KEPT_S
+        self,
+        key: Hashable,
+        read: Callable[[], Awaitable[Result]],
+        keep_s: float = KEPT_S,
+        *,
+        share: int = 0,
     ) -> Result:
-        """Return what `read` returns, or what it returned a moment ago, or raise the same."""
+        """Return what `read` returns, or what it returned a moment ago, or raise the same.
+
+        `share`: a result is kept for so many times as long as it took to read, if that is longer:
+        for counts, never for what an order is.
+        """
         kept = self._kept.get(key)
         if kept is None or kept.until <= self._now_s():
-            kept = self._begin(key, read, keep_s)
+            kept = self._begin(key, read, keep_s, share)
         # Whoever leaves does not take the reading along: others wait for it too.
         result: Result = await asyncio.shield(kept.reading)
         return result
@@ -46,15 +55,20 @@ class Shelf:
         """Forget everything: somebody has just changed something."""
         self._kept.clear()
 
-    def _begin(self, key: Hashable, read: Callable[[], Awaitable[Result]], keep_s: float) -> _Kept:
+    def _begin(
+        self, key: Hashable, read: Callable[[], Awaitable[Result]], keep_s: float, share: int
+    ) -> _Kept:
         began_s = self._now_s()
 
         async def work() -> Result:
             try:
-                return await read()
-            finally:
-                now_s = self._now_s()
-                kept.until = now_s + max(keep_s, (now_s - began_s) * COST_SHARE)
+                result = await read()
+            except BaseException:
+                kept.until = self._now_s() + KEPT_S
+                raise
+            now_s = self._now_s()
+            kept.until = now_s + max(keep_s, (now_s - began_s) * share)
+            return result
 
         kept = _Kept(asyncio.create_task(work()))
         kept.reading.add_done_callback(self._note)

@@ -1,5 +1,6 @@
 """`/checkout/{payment_id}`: the page on which a shopper pays, and learns that he has."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,6 +12,7 @@ from uuid import uuid4
 
 import structlog
 from aiohttp import web
+from markupsafe import Markup
 
 from payonce.domain.application import parse_choice
 from payonce.domain.claim import Refusal
@@ -20,7 +22,7 @@ from payonce.edge.auth import Auth, not_this_order
 from payonce.edge.pages.amounts import format_amount
 from payonce.edge.pages.channels import Channel
 from payonce.edge.pages.codes import code_of, link_of
-from payonce.edge.pages.panel import panel_of
+from payonce.edge.pages.panel import Panel, State, panel_of
 from payonce.edge.pages.rendering import Pages
 from payonce.edge.pages.words import Words, choose_language, load_words
 from payonce.edge.problems import Refused
@@ -28,6 +30,9 @@ from payonce.handlers.apply import Apply, Denied
 from payonce.ports.clock import Clock
 
 log = structlog.get_logger(__name__)
+
+DRAWN_AT_ONCE = 200
+"""Characters of a code that take some milliseconds to draw."""
 
 TOKEN, LANGUAGE, NOTICE = "token", "lang", "notice"
 MOST_FIELDS = 10
@@ -105,7 +110,7 @@ class Checkout:
             panel=shown,
             channels=[one.named(words) for one in self._rules.channels.values()],
             channel=self._label(shown.payment["gateway"], words),
-            code=code_of(shown.payment.get("qr") or shown.payment.get("pay_url") or ""),
+            code=await _code(shown),
             link=link_of(shown.payment.get("pay_url")),
             notice=_notice(request),
             addresses=Addresses(order["order_id"], token, request.query.get(LANGUAGE)),
@@ -212,6 +217,16 @@ class Addresses:
 
 def _see(address: str) -> web.Response:
     return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": address})
+
+
+async def _code(panel: Panel) -> Markup | None:
+    """Return the code to scan, while it may be paid by; a long one is drawn beside the loop."""
+    if panel.state is not State.PAY:
+        return None
+    content = panel.payment.get("qr") or panel.payment.get("pay_url") or ""
+    if len(content) <= DRAWN_AT_ONCE:
+        return code_of(content)
+    return await asyncio.to_thread(code_of, content)
 
 
 def _notice(request: web.Request) -> str | None:

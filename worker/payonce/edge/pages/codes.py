@@ -1,9 +1,13 @@
 """What a shopper scans or opens."""
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import segno
 from markupsafe import Markup
+
+MOST_KEPT = 1_024
+"""Codes that are kept, 20 KiB each at most."""
 
 QUIET_ZONE = 4
 """Empty modules around a code, as ISO/IEC 18004 wants them."""
@@ -11,8 +15,12 @@ QUIET_ZONE = 4
 _RUN_BY_BROWSERS = frozenset({"about", "blob", "data", "file", "javascript", "vbscript"})
 
 
+@lru_cache(maxsize=MOST_KEPT)
 def code_of(content: str) -> Markup | None:
-    """Return the QR code of `content` as an SVG element; None: it is too long for one."""
+    """Return the QR code of `content` as an SVG element; None: it is too long for one.
+
+    Drawing takes up to a tenth of a second of CPU: a page that is loaded again draws nothing.
+    """
     try:
         code = segno.make_qr(content, error="m")
     except segno.DataOverflowError:
