@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -32,6 +33,7 @@ def credentials_for(made: Sandbox, **changed: Any) -> AlipayCredentials:
         "seller_id": made.seller_id,
         "private_key": made.app,
         "public_keys": (made.alipay.public_key(),),
+        "callbacks_for": timedelta(minutes=5),
         **changed,
     }
     return AlipayCredentials(**values)

@@ -208,7 +208,7 @@ class AlipayGateway:
         del headers  # all of it stands in the form
         form = read_form(body)
         check_form(form, self._credentials.public_keys)
-        check_age(form, now)
+        check_age(form, now, self._credentials.callbacks_for)
         ours = {"app_id": self._credentials.app_id, "seller_id": self._credentials.seller_id}
         for name, value in ours.items():
             if form.get(name) != value:
@@ -216,7 +216,7 @@ class AlipayGateway:
         return CheckedCallback(event_id_of(form), {})
 
     def read_callback(self, headers: Mapping[str, str], body: bytes) -> CallbackWord:
-        """Return what a checked callback says: a hint, since Alipay repeats old ones for a day."""
+        """Return what a checked callback says: a hint."""
         del headers
         try:
             form = read_form(body)

@@ -23,10 +23,6 @@ SIGN_TYPE = "RSA2"
 CHINA = timezone(timedelta(hours=8))
 """All times of Alipay are those of China, without an offset."""
 
-REPEATED_FOR = timedelta(hours=26)
-"""How old a callback may be: Alipay repeats one for 25 hours, and does not say whether a repeat
-carries the time of the first. It is a hint and counts once, so that its age can do no harm."""
-
 AHEAD = timedelta(minutes=5)
 _MOST_FIELDS = 100
 _TIME = "%Y-%m-%d %H:%M:%S"
@@ -90,13 +86,13 @@ def check_form(form: Mapping[str, str], keys: Sequence[RSAPublicKey]) -> None:
     raise BadCallback("bad-signature", "sign is not by Alipay's key")
 
 
-def check_age(form: Mapping[str, str], now: datetime) -> None:
-    """Raise BadCallback where notify_time is not a time at which Alipay still repeats."""
+def check_age(form: Mapping[str, str], now: datetime, oldest: timedelta) -> None:
+    """Raise BadCallback where notify_time lies longer ago than `oldest`, or ahead."""
     told_at = time_of(form.get("notify_time", ""))
     if told_at is None:
         raise BadCallback("bad-signature", "notify_time is not a time")
-    if now - told_at > REPEATED_FOR:
-        raise BadCallback("stale", "notify_time is older than Alipay repeats callbacks")
+    if now - told_at > oldest:
+        raise BadCallback("stale", "notify_time is older than callbacks_for allows")
     if told_at - now > AHEAD:
         raise BadCallback("early", "notify_time lies in the future")
 

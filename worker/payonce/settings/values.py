@@ -148,6 +148,18 @@ def duration(key: str, value: object) -> timedelta:
     return found
 
 
+def at_most(longest: timedelta, written: str) -> Callable[[str, object], timedelta]:
+    """Return a reader of durations up to `longest`, which is `written` in errors."""
+
+    def read(key: str, value: object) -> timedelta:
+        found = duration(key, value)
+        if found > longest:
+            raise BadSettings(key, "is too long", f"{written} at most")
+        return found
+
+    return read
+
+
 def ladder(key: str, value: object) -> Ladder:
     """Return the ladder that a list of durations describes."""
     if not isinstance(value, list) or not 1 <= len(value) <= 20:

@@ -5,10 +5,12 @@ import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from payonce.domain.errors import BadSettings
+from payonce.settings import values
 from payonce.settings.kinds import pem
 from payonce.settings.kinds.kind import Kind
 from payonce.settings.table import Table
@@ -22,16 +24,22 @@ _RSA = bytes.fromhex("06092a864886f70d010101")
 """How PKCS #8 and X.509 say that a key is one of RSA (RFC 8017, appendix A.1); PKCS #1 does not."""
 
 _SAYS_SO_WITHIN = 40
+_LONGEST = timedelta(hours=26)
+"""Alipay repeats a callback for 25 hours."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlipayCredentials:
-    """Who the merchant is, and whose signatures are believed: those of any of `public_keys`."""
+    """Who the merchant is, and whose signatures are believed: those of any of `public_keys`.
+
+    `callbacks_for`: how old a callback may be.
+    """
 
     app_id: str
     seller_id: str
     private_key: RSAPrivateKey
     public_keys: tuple[RSAPublicKey, ...]
+    callbacks_for: timedelta
 
 
 def read_credentials(table: Table) -> AlipayCredentials:
@@ -46,6 +54,7 @@ def read_credentials(table: Table) -> AlipayCredentials:
         seller_id=table.need("seller_id", _shaped(r"2088[0-9]{12}", "2088 and 12 more digits")),
         private_key=private_key,
         public_keys=public_keys,
+        callbacks_for=table.get("callbacks_for", values.at_most(_LONGEST, "26h"), "5m"),
     )
 
 

@@ -47,7 +47,7 @@ def read_credentials(table: Table) -> PaypalCredentials:
         webhook_ids=table.need("webhook_id", _webhook_ids),
         cert_hosts=table.get("cert_hosts", _cert_hosts, ["*.paypal.com"]),
         cert_roots=table.get("cert_roots", _cert_roots, ""),
-        callbacks_for=table.get("callbacks_for", _callbacks_for, "5m"),
+        callbacks_for=table.get("callbacks_for", values.at_most(_LONGEST, "4d"), "5m"),
     )
 
 
@@ -108,13 +108,6 @@ def _cert_roots(key: str, value: object) -> tuple[x509.Certificate, ...]:
         return tuple(x509.load_pem_x509_certificates(value.encode())) if value else ()
     except ValueError:
         raise BadSettings(key, "holds no certificate that can be read", allowed) from None
-
-
-def _callbacks_for(key: str, value: object) -> timedelta:
-    found = values.duration(key, value)
-    if found > _LONGEST:
-        raise BadSettings(key, "is too long", "4d at most")
-    return found
 
 
 PAYPAL = Kind(
