@@ -131,3 +131,13 @@ async def open_desk(**changed: Any) -> AsyncIterator[Desk]:
         open_gateway(url, meter, credentials=credentials, timeout_s=2.0) as gateway,
     ):
         yield Desk(gateway, mock, meter, now)
+
+
+BY_BOLETO: dict[str, Any] = {"payment_methods": ("boleto",)}
+AS_INTENT: dict[str, Any] = {"mode": "payment_intent"}
+
+
+async def created(desk: Desk, **changed: Any) -> ChargeRef:
+    """Create a charge and return how it is asked about."""
+    answer = await desk.gateway.create(replace(NEW_CHARGE, **changed))
+    return ChargeRef(NEW_CHARGE.payment_id, answer.report.gateway_ref)

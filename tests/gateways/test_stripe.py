@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -11,17 +10,9 @@ from payonce.domain.errors import GatewayAmbiguous, GatewayRefused, GatewayRetry
 from payonce.domain.report import Outcome
 from payonce.ports.gateway import ChargeRef, CloseAnswer, RefundOutcome
 from tests.gateways.rigs import NEW_CHARGE, NEW_REFUND
-from tests.gateways.stripe_rigs import Desk, open_desk
+from tests.gateways.stripe_rigs import AS_INTENT, created, open_desk
 
 DAY_S = 86_400.0
-BOLETO: dict[str, Any] = {"payment_methods": ("boleto",)}
-INTENT: dict[str, Any] = {"mode": "payment_intent"}
-
-
-async def created(desk: Desk, **changed: Any) -> ChargeRef:
-    """Create a charge and return how it is asked about."""
-    answer = await desk.gateway.create(replace(NEW_CHARGE, **changed))
-    return ChargeRef(NEW_CHARGE.payment_id, answer.report.gateway_ref)
 
 
 async def test_a_session_is_shown_by_its_page() -> None:
@@ -36,7 +27,7 @@ async def test_a_session_is_shown_by_its_page() -> None:
 
 async def test_a_payment_intent_is_shown_by_the_shop() -> None:
     """It has no page of its own until its shopper has something to do elsewhere."""
-    async with open_desk(**INTENT) as desk:
+    async with open_desk(**AS_INTENT) as desk:
         answer = await desk.gateway.create(NEW_CHARGE)
     assert (None, None) == (answer.qr, answer.pay_url)
     assert (answer.report.gateway_ref or "").startswith("pi_")
@@ -104,7 +95,7 @@ async def test_a_payment_without_a_ref_is_searched_for(mode: str) -> None:
 
 async def test_the_index_of_a_search_may_lag() -> None:
     """Nothing found is not a definite word."""
-    async with open_desk(**INTENT) as desk:
+    async with open_desk(**AS_INTENT) as desk:
         desk.mock.scripts["p-1"] = Script(missing_until_s=60.0)
         await created(desk)
         early = await desk.gateway.query(ChargeRef("p-1"))
@@ -116,7 +107,7 @@ async def test_the_index_of_a_search_may_lag() -> None:
 
 async def test_of_several_found_the_one_with_the_money_counts() -> None:
     """A create repeated after a day made a second one; the first was paid, the other one closed."""
-    async with open_desk(**INTENT) as desk:
+    async with open_desk(**AS_INTENT) as desk:
         first = await created(desk)
         desk.now[0] += DAY_S
         second = await created(desk)
@@ -130,7 +121,7 @@ async def test_of_several_found_the_one_with_the_money_counts() -> None:
 
 async def test_a_refund_whose_payment_is_not_found_yet_is_not_refused() -> None:
     """A first refusal would be believed; this one is asked for again."""
-    async with open_desk(**INTENT) as desk:
+    async with open_desk(**AS_INTENT) as desk:
         desk.mock.scripts["p-1"] = Script(missing_until_s=60.0, pays_after_s=0.0)
         await created(desk)
         with pytest.raises(GatewayRetryable):

@@ -1,6 +1,7 @@
 """A Stripe that hangs, lies or talks nonsense, and each of its errors: never a wrong outcome."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -390,3 +391,10 @@ async def test_a_link_too_long_for_a_code_is_a_link_alone() -> None:
 
 
 # What is sent
+
+
+async def test_an_answer_over_many_fields_is_read() -> None:
+    """What is not known is left alone."""
+    raw = answer(json.dumps(intent_object(more={"deep": [1]}, amount_details={})).encode())
+    async with asking(always(raw), credentials=CREDENTIALS) as (gateway, _):
+        assert Outcome.SUCCEEDED is (await gateway.query(INTENT)).outcome

@@ -20,10 +20,8 @@ from tests.gateways.rigs import (
     answer,
     hostile,
 )
-from tests.gateways.wechatpay_rigs import NOW, Rig, open_rig, order, refund, signed_answer
+from tests.gateways.wechatpay_rigs import KEY, NOW, Rig, open_rig, order, refund, signed_answer
 from tests.support.wechatpay import other_certificate, sandbox
-
-KEY = sandbox().certificates[0]
 
 
 @pytest.fixture
@@ -354,3 +352,14 @@ async def test_long_ids_find_their_orders_and_refunds(rig: Rig) -> None:
     assert RefundOutcome.SUCCEEDED is made.outcome
     found = await rig.gateway.query_refund("a.b:" + id_[4:], ChargeRef(id_))
     assert RefundOutcome.SUCCEEDED is found.outcome
+
+
+async def test_through_a_proxy_s_path_the_gateway_s_own_is_signed(rig: Rig) -> None:
+    """A proxy that takes WeChat Pay's place below a path of its own leaves the signature whole."""
+    async with (
+        hostile(always(signed_answer(KEY, order(sandbox())))) as server,
+        open_rig(f"{server.url}/wechat") as proxied,
+    ):
+        await proxied.gateway.query(CHARGE)
+    assert "/wechat/v3/pay/transactions/" in server.requests[0].line
+    assert 'mchid="1900000001"' in server.requests[0].headers["authorization"]

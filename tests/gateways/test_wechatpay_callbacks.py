@@ -1,7 +1,8 @@
 """WeChat Pay's callbacks: proven on the raw bytes, read afterwards; its keys come and go."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,22 +12,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway_mock.wechatpay_keys import PlatformKey
-from payonce.domain.errors import BadCallback, Unavailable
+from payonce.domain.errors import BadCallback, InvalidField
 from payonce.domain.report import Outcome
-from tests.gateways.rigs import CHARGE, NEW_CHARGE, always, hostile
+from payonce.gateways.wechatpay import WechatPayGateway
+from payonce.ports.gateway import ChargeWord, RefundOutcome, RefundWord
+from payonce.settings.secret import Secret
+from tests.gateways.rigs import CHARGE, NEW_CHARGE, settings_for
 from tests.gateways.wechatpay_rigs import (
+    KEY,
+    MADE,
     NOW,
+    PAID,
     Rig,
     letter,
     open_rig,
     order,
-    signed_answer,
+    refund,
+    signed,
 )
-from tests.support.wechatpay import other_certificate, sandbox
+from tests.support.wechatpay import credentials_for, other_certificate
 
-MADE = sandbox()
-KEY = MADE.certificates[0]
-PAID = letter(MADE, order(MADE))
 HYPOTHESIS = settings(
     max_examples=100,
     deadline=None,
@@ -39,11 +44,6 @@ async def rig() -> AsyncIterator[Rig]:
     """The adapter, with the sandbox's certificate and public key."""
     async with open_rig() as opened:
         yield opened
-
-
-def signed(body: bytes = PAID, key: PlatformKey = KEY) -> dict[str, str]:
-    """Return the headers of a callback that is sent NOW."""
-    return key.sign(body, int(NOW.timestamp()))
 
 
 async def refused(rig: Rig, headers: Mapping[str, str], body: bytes = PAID, off_s: int = 0) -> str:
@@ -175,117 +175,174 @@ async def test_strangers_get_a_refusal_and_nothing_else(
     assert "bad-signature" == await refused(rig, given, body)
 
 
-async def test_a_new_certificate_is_fetched_and_believed(rig: Rig) -> None:
-    """Once, for many callbacks at the same time; the old one holds still."""
-    fresh = rig.mock.sandbox.rotate()
-    headers = signed(key=fresh)
-    checks = [rig.gateway.check_callback(headers, PAID, NOW) for _ in range(20)]
-    assert {"EV-1"} == {one.event_id for one in await asyncio.gather(*checks)}
-    assert await rig.gateway.check_callback(signed(), PAID, NOW)
-    assert 1 == rig.asked("certificates")
+async def test_a_callback_without_an_id_of_its_own_is_known_by_its_body(rig: Rig) -> None:
+    """So that its repeats are one, too."""
+    ids = set()
+    for body in (b"{}", b"", b"\xff", letter(MADE, {}, id=""), letter(MADE, {}, id="a b")):
+        checked = await rig.gateway.check_callback(signed(body), body, NOW)
+        assert checked.event_id.startswith("sha256-")
+        assert checked == await rig.gateway.check_callback(
+            {name.lower(): one for name, one in checked.headers.items()}, body, NOW
+        )
+        ids.add(checked.event_id)
+    assert 5 == len(ids)
 
 
-async def test_answers_by_a_new_certificate_are_believed_too() -> None:
-    """Without a callback having come before."""
-    async with open_rig(known=[KEY]) as rig:
-        rig.mock.sandbox.rotate()
-        await rig.gateway.create(NEW_CHARGE)
-        assert Outcome.PENDING is (await rig.gateway.query(CHARGE)).outcome
-        assert 1 == rig.asked("certificates")
+@pytest.mark.parametrize(("told_after_s", "believed"), [(0, True), (60, True), (61, False)])
+async def test_a_success_that_is_told_at_once_needs_no_question(
+    rig: Rig, told_after_s: int, believed: bool
+) -> None:
+    """A later repeat does not say whether the money went back meanwhile."""
+    headers = KEY.sign(PAID, int(NOW.timestamp()) + told_after_s)
+    word = rig.gateway.read_callback(headers, PAID)
+    assert isinstance(word, ChargeWord)
+    assert believed is word.authoritative
+    report = word.report
+    assert ("p-1", Outcome.SUCCEEDED, "4200001234202611250000000001", 1999, "CNY", NOW) == (
+        word.payment_id,
+        report.outcome,
+        report.gateway_ref,
+        report.amount,
+        report.currency,
+        report.paid_at,
+    )
 
 
-async def test_without_a_configured_key_certificates_are_fetched() -> None:
-    """Sealed with the APIv3 key, they need no other proof."""
-    async with open_rig(known=[]) as rig:
-        assert (await rig.gateway.create(NEW_CHARGE)).qr
-        assert await rig.gateway.check_callback(signed(), PAID, NOW)
-        assert 1 == rig.asked("certificates")
+@pytest.mark.parametrize(
+    "changed", [{"trade_state": one} for one in ("REFUND", "NOTPAY", "CLOSED", "PAYERROR")]
+)
+async def test_everything_else_of_a_charge_is_a_hint(rig: Rig, changed: dict[str, Any]) -> None:
+    """It is asked about."""
+    word = rig.gateway.read_callback(signed(), letter(MADE, order(MADE, **changed)))
+    assert isinstance(word, ChargeWord)
+    assert not word.authoritative
 
 
-async def test_an_unknown_key_shall_come_again_and_is_asked_for_once_a_minute(rig: Rig) -> None:
-    """A stranger may name any serial: that costs a call a minute and no more."""
-    headers = signed(key=other_certificate())
-    for _ in range(5):
-        with pytest.raises(Unavailable, match="is not known"):
-            await rig.gateway.check_callback(headers, PAID, NOW)
-    assert 1 == rig.asked("certificates")
-    rig.clock.ahead_s = 59
-    with pytest.raises(Unavailable):
-        await rig.gateway.check_callback(headers, PAID, NOW)
-    assert 1 == rig.asked("certificates")
-    rig.clock.ahead_s = 61
-    rig.mock.sandbox.certificates.append(other_certificate())
-    assert await rig.gateway.check_callback(headers, PAID, NOW)
-    assert 2 == rig.asked("certificates")
+async def test_without_its_headers_a_success_is_a_hint(rig: Rig) -> None:
+    """Nobody knows then when it was told."""
+    word = rig.gateway.read_callback({}, PAID)
+    assert isinstance(word, ChargeWord)
+    assert not word.authoritative
 
 
-async def test_known_keys_are_taken_while_another_is_asked_for() -> None:
-    """Certificates that do not come hold up nobody else."""
-    begun = asyncio.Event()
-
-    async def hang(_request: Any, _writer: Any) -> None:
-        begun.set()
-        await asyncio.Event().wait()
-
-    async with hostile(hang) as server, open_rig(server.url) as rig:
-        unknown = rig.gateway.check_callback(signed(key=other_certificate()), PAID, NOW)
-        waiting = asyncio.create_task(unknown)
-        await begun.wait()
-        assert await rig.gateway.check_callback(signed(), PAID, NOW)
-        assert not waiting.done()
-        with pytest.raises(Unavailable):
-            await waiting
-
-
-def certificates(*keys: PlatformKey, names: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return an answer that hands out these certificates."""
-    return {
-        "data": [
-            {
-                "serial_no": (names or {}).get(one.number, one.number),
-                "encrypt_certificate": MADE.seal(one.pem.encode(), "certificate", ""),
-            }
-            for one in keys
-        ]
-    }
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        ("SUCCESS", RefundOutcome.SUCCEEDED),
+        ("CLOSED", RefundOutcome.FAILED),
+        ("ABNORMAL", RefundOutcome.FAILED),
+        ("PROCESSING", RefundOutcome.PENDING),
+    ],
+)
+async def test_a_refund_s_word_names_refund_and_payment(
+    rig: Rig, status: str, outcome: RefundOutcome
+) -> None:
+    """Also of one that is not ours, under its own number."""
+    told = refund(refund_status=status, status=None, out_refund_no="by|hand@1")
+    word = rig.gateway.read_callback(signed(), letter(MADE, told, "refund"))
+    assert isinstance(word, RefundWord)
+    assert ("p-1", "by:hand@1", outcome, False) == (
+        word.payment_id,
+        word.refund_id,
+        word.report.outcome,
+        word.authoritative,
+    )
 
 
-STRANGER = other_certificate()
-SEALED_BY_ANOTHER = {
-    "data": [
-        {
-            "serial_no": STRANGER.number,
-            "encrypt_certificate": replace(MADE, api_v3_key="x" * 32).seal(
-                STRANGER.pem.encode(), "certificate", ""
-            ),
-        }
-    ]
-}
-FORGED: dict[str, Callable[[], bytes]] = {
-    "signed by nobody known": lambda: signed_answer(
-        replace(STRANGER, number="ABCDEF12"), certificates(STRANGER)
-    ),
-    "sealed by another": lambda: signed_answer(KEY, SEALED_BY_ANOTHER),
-    "under another serial": lambda: signed_answer(
-        KEY, certificates(STRANGER, names={STRANGER.number: "AB"})
-    ),
-    "not certificates": lambda: signed_answer(KEY, {"data": [{"serial_no": 1}]}),
-    "sealed and signed by another": lambda: signed_answer(STRANGER, SEALED_BY_ANOTHER),
-    "an error": lambda: signed_answer(KEY, {"code": "SYSTEM_ERROR"}, 500),
-}
+async def test_while_the_api_key_is_changed_both_open() -> None:
+    """The new one, the old one, none other."""
+    old = replace(MADE, api_v3_key="o" * 32)
+    credentials = replace(
+        credentials_for(MADE), api_v3_keys=(Secret("n" * 32), Secret(old.api_v3_key))
+    )
+    async with open_rig() as rig:
+        gateway = WechatPayGateway(
+            settings_for("http://h"), credentials, rig.gateway._caller._session, rig.meter
+        )
+        for made in (old, replace(MADE, api_v3_key="n" * 32)):
+            assert "p-1" == gateway.read_callback({}, letter(made, order(made))).payment_id
+        with pytest.raises(InvalidField, match="cannot be opened"):
+            gateway.read_callback({}, PAID)
 
 
-@pytest.mark.parametrize("name", FORGED)
-async def test_certificates_that_are_not_proven_are_not_believed(name: str) -> None:
-    """Neither without the seal, nor without a signature, nor under another's name."""
-    async with hostile(always(FORGED[name]())) as server, open_rig(server.url) as rig:
-        with pytest.raises(Unavailable):
-            await rig.gateway.check_callback(signed(key=STRANGER), PAID, NOW)
-        assert await rig.gateway.check_callback(signed(), PAID, NOW)
+def envelope(**changed: Any) -> bytes:
+    """Return a callback whose seal's fields are changed."""
+    whole = json.loads(PAID)
+    whole["resource"] |= changed
+    return json.dumps(whole).encode()
 
 
-async def test_certificates_need_no_other_proof_than_the_seal_and_themselves() -> None:
-    """The first ones of a merchant are signed by one of them."""
-    raw = signed_answer(STRANGER, certificates(STRANGER, KEY))
-    async with hostile(always(raw)) as server, open_rig(server.url, known=[]) as rig:
-        assert await rig.gateway.check_callback(signed(key=STRANGER), PAID, NOW)
+NONSENSE = [
+    (b"", "body"),
+    (b"[]", "body"),
+    (b"\xff", "body"),
+    (b"[" * 60_000, "body"),
+    (json.dumps({"id": "EV-1"}).encode(), "body"),
+    (envelope(algorithm="AES"), "resource.algorithm"),
+    (envelope(ciphertext="QUJD"), "resource.ciphertext"),
+    (envelope(nonce="x" * 12), "resource.ciphertext"),
+    (envelope(associated_data="other"), "resource.ciphertext"),
+    (envelope(original_type="dispute"), "resource.original_type"),
+    (letter(MADE, b"{}"), "resource"),
+    (letter(MADE, b"\xff"), "resource"),
+    (letter(MADE, order(MADE, mchid="1")), "resource"),
+    (letter(MADE, order(MADE, amount={"total": 0})), "resource"),
+    (letter(MADE, order(MADE, out_trade_no="")), "out_trade_no"),
+    (letter(MADE, order(MADE, out_trade_no="-" + "a" * 31, attach=None)), "out_trade_no"),
+    (letter(MADE, order(MADE, out_trade_no="_" + "a" * 25 + "b")), "out_trade_no"),
+    (letter(MADE, refund(status=None), "refund"), "resource"),
+    (letter(MADE, refund(out_refund_no=""), "refund"), "resource.out_refund_no"),
+    (letter(MADE, refund(out_refund_no="a\nb"), "refund"), "resource.out_refund_no"),
+    (letter(MADE, refund(amount={"total": 1, "refund": 2}), "refund"), "resource"),
+]
+
+
+@pytest.mark.parametrize(("body", "field"), NONSENSE, ids=range(len(NONSENSE)))
+async def test_signed_nonsense_is_named(rig: Rig, body: bytes, field: str) -> None:
+    """The field, and what is allowed."""
+    with pytest.raises(InvalidField) as caught:
+        rig.gateway.read_callback(signed(), body)
+    assert field == caught.value.field
+    assert caught.value.allowed
+    assert MADE.api_v3_key not in str(caught.value)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@HYPOTHESIS
+@given(
+    kind=st.sampled_from(["transaction", "refund"]),
+    changed=st.dictionaries(st.sampled_from([*order(MADE), *refund()]), JSON, max_size=4),
+    timestamp=st.text(max_size=14),
+)
+async def test_reading_says_what_is_meant_or_that_it_is_nonsense(
+    rig: Rig, kind: str, changed: dict[str, Any], timestamp: str
+) -> None:
+    """It never raises anything else, and what it returns is in range."""
+    body = letter(MADE, {**order(MADE), **refund(), **changed}, kind)
+    try:
+        word = rig.gateway.read_callback({"wechatpay-timestamp": timestamp}, body)
+    except InvalidField:
+        return
+    assert 1 <= len(word.payment_id) <= 64
+    assert word.report.outcome not in {Outcome.UNKNOWN, RefundOutcome.UNKNOWN}
+
+
+async def test_the_answer_is_what_wechat_pay_expects(rig: Rig) -> None:
+    """A 200, and a body that its older pages ask for."""
+    answer = rig.gateway.callback_answer
+    assert (200, {"code": "SUCCESS"}) == (answer.status, json.loads(answer.body))
+
+
+async def test_the_mock_s_clock_is_ours(rig: Rig) -> None:
+    """A request that was signed too long ago is refused there, and so nothing is concluded here."""
+    rig.clock.ahead_s = 301
+    report = await rig.gateway.query(CHARGE)
+    assert Outcome.UNKNOWN is report.outcome
+    assert "http-401 SIGN_ERROR timestamp is too far from now" == report.reason
+    assert rig.clock() - time.time() > 300

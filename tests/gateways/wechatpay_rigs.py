@@ -108,3 +108,13 @@ async def open_rig(
         settings = settings_for(url or own_url, kind="wechatpay", timeout_s=2.0, **changed)
         gateway = WechatPayGateway(settings, credentials, session, meter, clock)
         yield Rig(gateway, mock, meter, clock)
+
+
+MADE = sandbox()
+KEY = MADE.certificates[0]
+PAID = letter(MADE, order(MADE))
+
+
+def signed(body: bytes = PAID, key: PlatformKey = KEY) -> dict[str, str]:
+    """Return the headers of a callback that is sent NOW."""
+    return key.sign(body, int(NOW.timestamp()))

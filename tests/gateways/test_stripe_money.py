@@ -1,7 +1,6 @@
-"""Boleto by Stripe, and amounts as Stripe writes them."""
+"""Boleto at Stripe, and amounts as Stripe writes them."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -11,22 +10,12 @@ from payonce.domain.errors import GatewayRefused
 from payonce.domain.report import Outcome
 from payonce.ports.gateway import ChargeRef, CloseAnswer, RefundOutcome
 from tests.gateways.rigs import NEW_CHARGE, NEW_REFUND
-from tests.gateways.stripe_rigs import BRL_CHARGE, Desk, open_desk
-
-DAY_S = 86_400.0
-BOLETO: dict[str, Any] = {"payment_methods": ("boleto",)}
-INTENT: dict[str, Any] = {"mode": "payment_intent"}
-
-
-async def created(desk: Desk, **changed: Any) -> ChargeRef:
-    """Create a charge and return how it is asked about."""
-    answer = await desk.gateway.create(replace(NEW_CHARGE, **changed))
-    return ChargeRef(NEW_CHARGE.payment_id, answer.report.gateway_ref)
+from tests.gateways.stripe_rigs import AS_INTENT, BRL_CHARGE, BY_BOLETO, Desk, created, open_desk
 
 
 async def test_a_voucher_is_pending_and_cannot_be_taken_back() -> None:
     """Neither its session nor its PaymentIntent can be closed: both payments run."""
-    async with open_desk(**BOLETO) as desk:
+    async with open_desk(**BY_BOLETO) as desk:
         charge = await created(desk, currency="BRL")
         desk.script(voucher_after_s=0.0)
         assert Outcome.PENDING is (await desk.gateway.query(charge)).outcome
@@ -36,7 +25,7 @@ async def test_a_voucher_is_pending_and_cannot_be_taken_back() -> None:
 
 async def test_a_voucher_that_ran_out_has_failed() -> None:
     """Its page takes no second attempt."""
-    async with open_desk(**BOLETO) as desk:
+    async with open_desk(**BY_BOLETO) as desk:
         charge = await created(desk, currency="BRL")
         desk.script(voucher_after_s=0.0, declines_after_s=1.0)
         desk.now[0] += 2.0
@@ -46,7 +35,7 @@ async def test_a_voucher_that_ran_out_has_failed() -> None:
 
 async def test_a_boleto_payment_cannot_be_refunded() -> None:
     """Stripe's no; the settings make such refunds MANUAL before it comes to that."""
-    async with open_desk(**BOLETO) as desk:
+    async with open_desk(**BY_BOLETO) as desk:
         charge = await created(desk, currency="BRL")
         desk.pay()
         assert Outcome.SUCCEEDED is (await desk.gateway.query(charge)).outcome
@@ -58,7 +47,7 @@ async def test_a_boleto_payment_cannot_be_refunded() -> None:
 
 async def test_boleto_takes_reais_alone() -> None:
     """Stripe would leave the method out in silence; nothing is asked."""
-    async with open_desk(**BOLETO) as desk:
+    async with open_desk(**BY_BOLETO) as desk:
         with pytest.raises(GatewayRefused, match="cannot be paid by boleto"):
             await desk.gateway.create(NEW_CHARGE)
         assert [] == desk.meter.asked
@@ -67,7 +56,7 @@ async def test_boleto_takes_reais_alone() -> None:
 
 async def test_a_voucher_of_a_payment_intent_has_a_link_and_can_be_cancelled() -> None:
     """Where the shop confirmed it before we created, its page is shown."""
-    async with open_desk(**BOLETO, **INTENT) as desk:
+    async with open_desk(**BY_BOLETO, **AS_INTENT) as desk:
         desk.mock.scripts["p-1"] = Script(voucher_after_s=0.0)
         answer = await desk.gateway.create(BRL_CHARGE)
         charge = ChargeRef("p-1", answer.report.gateway_ref)
@@ -94,7 +83,7 @@ async def test_amounts_are_written_as_stripe_takes_them(
     amount: int, currency: str, written: str
 ) -> None:
     """And read back in our minor units."""
-    async with open_desk(**INTENT) as desk:
+    async with open_desk(**AS_INTENT) as desk:
         charge = await created(desk, amount=amount, currency=currency)
         assert int(written) == desk_amount(desk)
         desk.pay()
