@@ -14,7 +14,7 @@ from payonce.adapters.codec import encode_event
 from payonce.adapters.webhook import WebhookPoster, open_session
 from payonce.domain.events import Event, EventType, make_event
 from payonce.domain.signature import signing_key
-from payonce.ports.notifier import NoticeOutcome
+from payonce.ports.notifier import NoticeAnswer, NoticeOutcome
 from tests.support.ports import free_port
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 24).decode()
@@ -97,7 +97,7 @@ def status(code: int, more: str = "") -> Behaviour:
 async def test_the_call_is_the_event_of_the_bus_signed() -> None:
     """The reference library accepts it; id, type and trace stand in its headers."""
     async with receiving(status(204)) as (receiver, poster):
-        assert NoticeOutcome.OK is await poster.notify(event())
+        assert NoticeOutcome.OK is (await poster.notify(event())).outcome
     [(line, headers, body)] = receiver.requests
     assert "POST /paid?shop=1 HTTP/1.1" == line
     assert encode_event(event()) == body
@@ -114,7 +114,7 @@ async def test_the_call_is_the_event_of_the_bus_signed() -> None:
 async def test_a_bad_trace_costs_the_trace_alone(traceparent: str | None) -> None:
     """The order is told all the same."""
     async with receiving(status(200)) as (receiver, poster):
-        assert NoticeOutcome.OK is await poster.notify(event(traceparent))
+        assert NoticeOutcome.OK is (await poster.notify(event(traceparent))).outcome
     assert {"traceparent", "X-Evil"}.isdisjoint(receiver.requests[0][1])
 
 
@@ -129,7 +129,8 @@ async def test_a_bad_trace_costs_the_trace_alone(traceparent: str | None) -> Non
 async def test_only_a_2xx_is_a_yes(code: int, outcome: NoticeOutcome) -> None:
     """What a proxy says of a service that is away is no word of the service."""
     async with receiving(status(code)) as (_, poster):
-        assert outcome is await poster.notify(event())
+        assert NoticeAnswer(outcome, code) == await poster.notify(event())
+        assert poster.address == poster._url.removesuffix("?shop=1")
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
@@ -139,7 +140,7 @@ async def test_a_redirect_is_a_refusal_and_nobody_follows_it(code: int) -> None:
         receiving(status(200)) as (elsewhere, other),
         receiving(status(code, f"Location: {other._url}\r\n")) as (_, poster),
     ):
-        assert NoticeOutcome.REFUSED is await poster.notify(event())
+        assert NoticeOutcome.REFUSED is (await poster.notify(event())).outcome
     assert 0 == elsewhere.connections
 
 
@@ -149,7 +150,7 @@ async def test_no_cookie_comes_back() -> None:
         # Of a bare address no client would keep a cookie anyway.
         poster._url = poster._url.replace("127.0.0.1", "localhost")
         for _ in range(2):
-            assert NoticeOutcome.OK is await poster.notify(event())
+            assert NoticeOutcome.OK is (await poster.notify(event())).outcome
     assert 2 == len(receiver.requests)
     assert all("Cookie" not in headers for _, headers, _ in receiver.requests)
 
@@ -188,7 +189,7 @@ async def test_a_slow_answer_is_given_up_in_time(behave: Behaviour) -> None:
     """However steadily it drips."""
     began = time.monotonic()
     async with receiving(behave) as (_, poster):
-        assert NoticeOutcome.TIMEOUT is await poster.notify(event())
+        assert NoticeOutcome.TIMEOUT is (await poster.notify(event())).outcome
     assert time.monotonic() - began < 10 * TIMEOUT_S
 
 
@@ -204,22 +205,23 @@ async def test_a_slow_answer_is_given_up_in_time(behave: Behaviour) -> None:
 async def test_a_broken_answer_is_a_failure(behave: Behaviour) -> None:
     """Not a yes, and not an exception."""
     async with receiving(behave) as (_, poster):
-        assert NoticeOutcome.FAILED is await poster.notify(event())
+        assert NoticeOutcome.FAILED is (await poster.notify(event())).outcome
 
 
 async def test_nobody_there_is_a_failure() -> None:
     """A refused connection; and a name that does not resolve."""
     async with open_session(TIMEOUT_S, 3) as session:
         for url in (f"http://127.0.0.1:{free_port()}/", "http://order-service.invalid/"):
-            outcome = await WebhookPoster(session, url, None).notify(event())
-            assert outcome in {NoticeOutcome.FAILED, NoticeOutcome.TIMEOUT}
+            answer = await WebhookPoster(session, url, None).notify(event())
+            assert answer.outcome in {NoticeOutcome.FAILED, NoticeOutcome.TIMEOUT}
+            assert (None, True) == (answer.status, bool(answer.reason))
 
 
 async def test_a_closed_session_is_a_failure() -> None:
     """A call that comes while the process ends."""
     async with open_session(TIMEOUT_S, 3) as session:
         poster = WebhookPoster(session, "http://127.0.0.1:9/", None)
-    assert NoticeOutcome.FAILED is await poster.notify(event())
+    assert NoticeOutcome.FAILED is (await poster.notify(event())).outcome
 
 
 async def flood(writer: asyncio.StreamWriter) -> None:
@@ -234,13 +236,16 @@ async def test_a_body_without_an_end_is_not_read() -> None:
     """The status says it all."""
     began = time.monotonic()
     async with receiving(flood) as (_, poster):
-        assert NoticeOutcome.OK is await poster.notify(event())
+        assert NoticeOutcome.OK is (await poster.notify(event())).outcome
     assert time.monotonic() - began < TIMEOUT_S
 
 
 async def test_connections_are_bounded() -> None:
     """More calls than connections wait for their turn, within their own time."""
     async with receiving(status(200)) as (receiver, poster):
-        outcomes = await asyncio.gather(*(poster.notify(event()) for _ in range(40)))
-    assert ([NoticeOutcome.OK] * 40, 40) == (outcomes, len(receiver.requests))
+        answers = await asyncio.gather(*(poster.notify(event()) for _ in range(40)))
+    assert ([NoticeOutcome.OK] * 40, 40) == (
+        [one.outcome for one in answers],
+        len(receiver.requests),
+    )
     assert receiver.most_open <= 3

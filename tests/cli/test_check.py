@@ -1,6 +1,7 @@
 """payonce check: it finds what `run` would refuse, and knows what payonce can do without."""
 
 import json
+import socket
 from typing import Any
 
 import pytest
@@ -74,6 +75,35 @@ def test_kind_that_does_not_exist_is_refused(payonce: Payonce, command: str) -> 
     assert (2, "") == (ended.status, ended.out)
     assert ended.err.startswith("payonce: configuration: gateways.mock.kind: 'carrier-pigeon' is ")
     assert "; allowed: http" in ended.err
+
+
+def test_an_order_service_that_takes_no_connection_is_noted(here: Payonce) -> None:
+    """Asked only with --online, and never posted to; payonce works on without it."""
+    here("migrate")
+    key = "whsec_" + "a2V5" * 8
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        url = f"http://127.0.0.1:{port}/paid?key=hidden"
+        called = {
+            "PAYONCE_ORDER_SERVICE__NOTIFY_URL": url,
+            "PAYONCE_ORDER_SERVICE__SECRET": key,
+        }
+        found = rows(here("check", "--online", "--json", **called))["order service"]
+        assert (True, False, "accepts connections; nothing was posted") == (
+            found["ok"],
+            found["warning"],
+            found["detail"],
+        )
+        with server.accept()[0] as connection:
+            assert b"" == connection.recv(1)
+        assert "order service" not in rows(here("check", "--json", **called))
+    found = rows(here("check", "--online", "--json", **called))["order service"]
+    assert (True, True) == (found["ok"], found["warning"])
+    assert "127.0.0.1 takes no connection: ConnectionRefusedError" in found["detail"]
+    assert "hidden" not in found["detail"]
+    tls = called | {"PAYONCE_ORDER_SERVICE__NOTIFY_URL": "https://order-service.invalid/"}
+    found = rows(here("check", "--online", "--json", **tls))["order service"]
+    assert "order-service.invalid takes no connection" in found["detail"]
 
 
 def test_calls_that_go_unsigned_are_warned_of(here: Payonce) -> None:

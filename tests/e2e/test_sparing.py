@@ -13,6 +13,7 @@ from gateway_mock.shopper import parse_profile, parse_script
 from payonce.bootstrap.run import prepare
 from payonce.bootstrap.world import open_world
 from payonce.settings import load_settings
+from tests.support.shop import Shop
 from tests.support.town import Town, open_town, payments
 from tests.support.waiting import eventually
 
@@ -103,6 +104,32 @@ async def settled(town: Town, count: int) -> bool:
     """Say whether so many payments have succeeded."""
     found = await town.count("SELECT count(*) FROM payments WHERE status = 'SUCCEEDED'")
     return found == count
+
+
+async def test_a_paused_gateway_leaves_the_earlier_code_payable(town: Town, shop: Shop) -> None:
+    """503 before anything is claimed, closed or sent; the shopper pays with the code he has."""
+    earlier = (await shop.apply()).body["payment_id"]
+    assert (await town.payonce(*PAUSE))[0] == 0
+    await eventually(lambda: paused_there(shop))
+    answers = [await shop.apply(), await shop.apply("o-2")]
+    assert [(503, "gateway-paused")] * 2 == [(one.status, one.problem) for one in answers]
+    assert "60" == answers[0].headers["Retry-After"]
+    charge = town.mock.books.charges[earlier]
+    assert ([earlier], None) == (list(town.mock.books.charges), charge.closed_at)
+    assert 1 == await town.count("SELECT count(*) FROM payments")
+    assert 1 == await town.count("SELECT count(*) FROM orders")
+    assert "PENDING" == (await shop.payment(earlier)).body["status"]
+
+    assert (await town.payonce(*RESUME))[0] == 0
+    town.mock.scripts.pop(earlier, None)
+    charge.script = parse_script({"pays_after_s": town.mock.clock() - charge.created_at})
+    await eventually(lambda: settled(town, 1), 30)
+    assert earlier == (await shop.order("o-1")).body["settled_by"]
+
+
+async def paused_there(shop: Shop) -> bool:
+    """Say whether the shop's worker has heard of the pause."""
+    return 'payonce_gateway_state{gateway="mock"} 2.0' in await shop.metrics()
 
 
 async def test_a_process_knows_what_is_paused_before_it_begins(town: Town) -> None:

@@ -235,6 +235,27 @@ async def test_what_cannot_be_chosen_is_said(refusal: Refusal, notice: str | Non
 
 
 @pytest.mark.parametrize(
+    ("lang", "words"), [("en", "not available right now"), ("zh", "暂时不可用")]
+)
+async def test_a_paused_gateway_cannot_be_chosen(lang: str, words: str) -> None:
+    """It is shown as not available; the code that there is stays the chosen one."""
+    async with opened() as till:
+        till.put(payment())
+        till.paused = {"wallet", "bank"}
+        page = (await till.get(lang=lang)).page
+        assert [] == page.all("button", name="gateway")
+        assert f"Bank & Sons{words}" == page.one("span", **{"class": "chosen paused"}).words
+        assert 1 == len(page.all("span", **{"aria-current": "true"}))
+        assert 1 == len(page.all("div", id="code"))
+
+        till.paused = {"wallet"}
+        till.put(payment(status="CLOSED"))
+        page = (await till.get(lang=lang)).page
+        assert ["bank"] == [one["value"] for one in page.all("button", name="gateway")]
+        assert words in page.one("span", **{"class": "chosen paused"}).words
+
+
+@pytest.mark.parametrize(
     "data", [{}, {"gateway": "nobody"}, b"\xff&&==%zz", "&".join(f"a{n}=1" for n in range(99))]
 )
 async def test_a_form_of_another_shape_chooses_nothing(data: object) -> None:

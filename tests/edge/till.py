@@ -126,6 +126,7 @@ class Till:
         self.clock = FakeClock()
         self.auth = Auth(HttpSettings("", 0, "http://x", Secret("api"), {}), _key)
         self.channels = [("wallet", "wechatpay", ""), ("bank", "http", "Bank & Sons")]
+        self.paused: set[str] = set()
         self.port = free_port()
 
     def put(self, *payments: View, **changed: Any) -> None:
@@ -137,7 +138,7 @@ class Till:
         """Return what serves the pages."""
         pages = Pages()
         watch_for = {name: timedelta(hours=2) for name, _, _ in self.channels}
-        rules = Rules(channels_of(self.channels), watch_for)
+        rules = Rules(channels_of(self.channels), watch_for, lambda: frozenset(self.paused))
         checkout = Checkout(
             pages, self.auth, cast("Apply", self.applications), self.shelf, rules, self.clock
         )

@@ -85,6 +85,7 @@ class Counter:
         self.other = ChargingGateway(bench.journal, "other")
         bench.gateways |= {"mock": self.mock, "other": self.other}
         self.applications = FakeApplications(bench.store)
+        self.paused: set[str] = set()
         self.locks: MemoryLocks | NoRedis = MemoryLocks()
         self.apply = self.edge(policy)
         self._names = iter(range(1, 1_000))
@@ -105,6 +106,7 @@ class Counter:
             rules,
             bench.clock,
             bench.meter,
+            lambda: frozenset(self.paused),
         )
 
     def application(self, **changed: Any) -> Application:

@@ -91,6 +91,35 @@ async def test_a_paused_gateway_is_told_and_leaves_nothing(counter: Counter) -> 
     assert "never-created" == counter.bench.store.entries[-1].detail["reason"]
 
 
+async def test_a_gateway_known_to_be_paused_gets_nothing_new_and_ends_nothing(
+    counter: Counter,
+) -> None:
+    """The earlier code can still be paid, and no row says that anybody tried."""
+    earlier = payment_of(await counter.applied(gateway="other"))
+    store = counter.bench.store
+    before = (dict(store.payments), dict(store.orders), list(store.entries))
+    counter.paused.add("mock")
+    assert Refusal.GATEWAY_PAUSED is refusal(await counter.later())
+    assert Refusal.GATEWAY_PAUSED is refusal(await counter.applied(order_id="o-new"))
+    assert before == (store.payments, store.orders, store.entries)
+    assert ["create"] == counter.bench.journal.of("create", "close", "query")
+    assert PaymentStatus.PENDING is counter.bench.payment(earlier).status
+    counter.paused.clear()
+    assert "a4" == payment_of(await counter.later())
+    assert "superseded" == counter.bench.payment(earlier).closing
+
+
+async def test_a_pause_changes_no_answer_that_there_is(counter: Counter) -> None:
+    """A repeat finds its payment, and a paid order is paid."""
+    assert "a1" == payment_of(await counter.applied())
+    counter.paused.add("mock")
+    assert "a1" == payment_of(await counter.applied(payment_id="a1"))
+    order = counter.bench.store.orders["o1"]
+    paid_order = replace(order, status=OrderStatus.PAID, settled_by="a1")
+    counter.bench.store.orders["o1"] = paid_order
+    assert Refusal.ORDER_PAID is refusal(await counter.later())
+
+
 async def test_a_charge_over_another_amount_is_never_shown(counter: Counter) -> None:
     """Whoever paid it would pay a wrong amount."""
     counter.mock.report = lambda charge: GatewayReport(Outcome.PENDING, "r", 1, charge.currency)

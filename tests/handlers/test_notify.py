@@ -5,6 +5,7 @@ from collections import deque
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from payonce.domain.errors import Unavailable
 from payonce.domain.events import Event
@@ -13,7 +14,7 @@ from payonce.domain.messages import NotifyDue, OrderAcknowledged
 from payonce.handlers.notify import MOST_IN_HAND, NOTIFY_WAITS_MS, Notify, drop
 from payonce.handlers.settle import Settler
 from payonce.ports.bus import DONE, Park
-from payonce.ports.notifier import NoticeOutcome
+from payonce.ports.notifier import NoticeAnswer, NoticeOutcome
 from payonce.reteller import Reteller
 from tests.handlers.bench import Bench
 from tests.store.making import registration, success
@@ -21,6 +22,14 @@ from tests.support.waiting import eventually
 
 OK, REFUSED = NoticeOutcome.OK, NoticeOutcome.REFUSED
 FAILED, TIMEOUT = NoticeOutcome.FAILED, NoticeOutcome.TIMEOUT
+
+
+_WHY: dict[NoticeOutcome, tuple[int | None, str | None]] = {
+    OK: (200, None),
+    REFUSED: (401, None),
+    FAILED: (503, None),
+    TIMEOUT: (None, "no answer in time"),
+}
 
 
 class FakeNotifier:
@@ -36,11 +45,17 @@ class FakeNotifier:
         """Script the outcomes."""
         self.outcomes = deque(outcomes)
 
-    async def notify(self, event: Event) -> NoticeOutcome:
+    @property
+    def address(self) -> str:
+        """See the port."""
+        return "http://orders.example/paid"
+
+    async def notify(self, event: Event) -> NoticeAnswer:
         """See the port."""
         self.called.append(event)
         await self.gate.wait()
-        return self.outcomes[0] if len(self.outcomes) == 1 else self.outcomes.popleft()
+        outcome = self.outcomes[0] if len(self.outcomes) == 1 else self.outcomes.popleft()
+        return NoticeAnswer(outcome, *_WHY[outcome])
 
 
 class Teller:
@@ -198,6 +213,42 @@ async def test_an_answer_of_any_kind_says_that_it_is_there(teller: Teller) -> No
     for due in dues:
         await teller.notify.handle(due)
     assert (20, []) == (len(teller.service.called), teller.skipped())
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "reason"),
+    [(REFUSED, 401, None), (FAILED, 503, None), (TIMEOUT, None, "no answer in time")],
+)
+async def test_why_an_order_stays_unacknowledged_is_logged(
+    teller: Teller, outcome: NoticeOutcome, status: int | None, reason: str | None
+) -> None:
+    """One line a call: which order, what the answer was, when the next call comes."""
+    [due] = await teller.settled()
+    teller.service.will_say(outcome)
+    with capture_logs() as logs:
+        await teller.notify.handle(due)
+        await teller.notify.handle(replace(due, attempt=len(NOTIFY_WAITS_MS)))
+    told = {"order_id": "o1", "outcome": outcome.value, "status": status, "reason": reason}
+    lines = [line for line in logs if line["event"] == "order.not_notified"]
+    assert [1_000, None] == [line.pop("again_in_ms") for line in lines]
+    assert [{"event": "order.not_notified", "log_level": "warning", **told}] * 2 == lines
+
+
+async def test_an_outage_is_two_lines_however_long_it_lasts(teller: Teller) -> None:
+    """Away, with where and why; and back."""
+    dues = await teller.settled(*(f"{n}" for n in range(30)))
+    teller.service.will_say(*([FAILED] * 20), REFUSED, OK)
+    with capture_logs() as logs:
+        for due in dues:
+            await teller.notify.handle(due)
+            teller.bench.clock.move(6)
+    lines = [line for line in logs if line["log_level"] != "debug"]
+    away = {"address": "http://orders.example/paid", "outcome": "failed", "status": 503}
+    refused = ["order.not_notified", "order_service.back"]
+    assert (["order.not_notified"] * 5 + ["order_service.away", *refused]) == [
+        line["event"] for line in lines
+    ]
+    assert away.items() <= lines[5].items()
 
 
 async def test_the_reteller_calls_once_for_each_rung(teller: Teller) -> None:

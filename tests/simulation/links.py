@@ -14,7 +14,7 @@ from payonce.domain.messages import CloseDue, NotifyDue, PollDue, RefundDue
 from payonce.ports.bus import WorkQueue
 from payonce.ports.cache import Seen
 from payonce.ports.lock import LockOutcome, NoLock, OrderLock
-from payonce.ports.notifier import NoticeOutcome
+from payonce.ports.notifier import NoticeAnswer, NoticeOutcome
 from tests.simulation.world import World
 
 LATE_S = 20.0
@@ -181,8 +181,16 @@ class Caller:
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    async def notify(self, event: Event) -> NoticeOutcome:
+    @property
+    def address(self) -> str:
+        """Where it calls."""
+        return "http://orders.example/paid"
+
+    async def notify(self, event: Event) -> NoticeAnswer:
         """Call the order service."""
+        return NoticeAnswer(await self._called(event))
+
+    async def _called(self, event: Event) -> NoticeOutcome:
         link, chance = self._link, self._link.world.chance
         await link.pass_time()
         if chance.strikes("service.away"):

@@ -165,6 +165,7 @@ def _built(world: World, link: Link, clock: Clock) -> Parts:
         rules,
         clock,
         METER,
+        paused=frozenset,
     )
     cancel = Cancel(store, broker, clock)
     sweeper = Sweeper(store, broker, gateways, EVERY, clock, METER, spared=frozenset)

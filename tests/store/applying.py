@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from payonce.domain.application import Application, Applied
-from payonce.domain.claim import Claim, Confirmation, Fresh, Resumed, Shared
+from payonce.domain.claim import Claim, Confirmation, Fresh, Refused, Resumed, Shared
 from payonce.domain.decide import Facts
 from payonce.domain.effects import Entry
 from payonce.domain.order import Order, OrderStatus
@@ -37,6 +37,7 @@ class FakeApplications:
     ) -> Claim:
         """See the port."""
         orders, order_id = self.store.orders, application.order_id
+        is_known = order_id in orders
         if application.amount is not None:
             price = (application.amount, application.currency)
             orders.setdefault(order_id, Order(order_id, OrderStatus.OPEN, *price, None, 0))
@@ -49,6 +50,8 @@ class FakeApplications:
         known.sort(key=lambda one: (one.initiated_at, one.payment.payment_id))
         decided = judge(orders.get(order_id), known)
         match decided:
+            case Refused() if not is_known:
+                orders.pop(order_id, None)
             case Fresh():
                 self._insert(decided, revive_at)
             case Shared(shared_until=datetime() as until) | Resumed(shared_until=until):

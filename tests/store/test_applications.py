@@ -187,6 +187,16 @@ async def test_an_order_that_is_over_takes_no_payment(applying: Applying) -> Non
     assert {} == await facts(applying.store, "a1", "a2", "a3", "a4", "a5")
 
 
+async def test_what_is_refused_opens_no_order(applying: Applying) -> None:
+    """The price of an order is fixed by its first payment, not by one that never was."""
+    no = Refused(Refusal.GATEWAY_PAUSED, None)
+    wanted = application()
+    assert no == await applying.applications.claim(wanted, later(600), lambda _order, _known: no)
+    dearer = await applying.claim(replace(wanted, payment_id="a2", amount=200))
+    assert isinstance(dearer, Fresh)
+    assert (200, ("a2",)) == (dearer.order.amount, (dearer.applied.payment.payment_id,))
+
+
 async def test_a_shopper_pays_at_the_orders_price(applying: Applying) -> None:
     """An application without a price takes the one of the first payment."""
     await register(applying.store, registration("p1"))

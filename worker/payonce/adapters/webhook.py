@@ -1,15 +1,17 @@
 """An event posted to an HTTP endpoint, signed by Standard Webhooks (standardwebhooks.com)."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
 from payonce.adapters.codec import CLOUDEVENT, check_traceparent, encode_event
 from payonce.domain.events import Event
 from payonce.domain.signature import sign
-from payonce.ports.notifier import NoticeOutcome
+from payonce.ports.notifier import NoticeAnswer, NoticeOutcome
 
 _AWAY = frozenset({429, 502, 503, 504})
 _IDLE_S = 4.0
@@ -31,6 +33,25 @@ async def open_session(
         yield session
 
 
+async def connect_problem(url: str, timeout_s: float) -> str | None:
+    """Return why the host of `url` takes no connection, TLS included; None: it does.
+
+    Nothing is posted: whatever the host books on a call stays as it is.
+    """
+    found = urlsplit(url)
+    is_tls = found.scheme == "https"
+    try:
+        host, port = found.hostname, found.port or (443 if is_tls else 80)
+        async with asyncio.timeout(timeout_s):
+            _, writer = await asyncio.open_connection(host, port, ssl=is_tls or None)
+    except TimeoutError:
+        return f"{found.hostname} takes no connection within {timeout_s:g} s"
+    except (OSError, ValueError) as error:
+        return f"{found.hostname} takes no connection: {type(error).__name__}: {error}"
+    writer.close()
+    return None
+
+
 class WebhookPoster:
     """Posts events to one endpoint; without a key nothing is signed."""
 
@@ -46,17 +67,21 @@ class WebhookPoster:
         self._key = key
         self._now_s = now_s
 
-    async def notify(self, event: Event) -> NoticeOutcome:
+    @property
+    def address(self) -> str:
+        """Where it posts to, without user and query."""
+        scheme, host, path, _, _ = urlsplit(self._url)
+        return urlunsplit((scheme, host.rpartition("@")[2], path, "", ""))
+
+    async def notify(self, event: Event) -> NoticeAnswer:
         """Post an event as the bus tells it; `ports.notifier.Notifier`."""
         try:
             status = await self.post(event.event_id, encode_event(event), event.traceparent)
         except TimeoutError:
-            return NoticeOutcome.TIMEOUT
-        except (aiohttp.ClientError, OSError, ValueError):
-            return NoticeOutcome.FAILED
-        if 200 <= status < 300:
-            return NoticeOutcome.OK
-        return NoticeOutcome.FAILED if status in _AWAY else NoticeOutcome.REFUSED
+            return NoticeAnswer(NoticeOutcome.TIMEOUT, reason="no answer in time")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return NoticeAnswer(NoticeOutcome.FAILED, reason=type(error).__name__)
+        return NoticeAnswer(_outcome_of(status), status)
 
     async def post(self, event_id: str, body: bytes, traceparent: str | None) -> int:
         """Return the status that a CloudEvent is answered with; the answer's body is not read.
@@ -80,3 +105,9 @@ class WebhookPoster:
         if self._key is not None:
             headers |= sign(self._key, event_id, int(self._now_s()), body)
         return headers
+
+
+def _outcome_of(status: int) -> NoticeOutcome:
+    if 200 <= status < 300:
+        return NoticeOutcome.OK
+    return NoticeOutcome.FAILED if status in _AWAY else NoticeOutcome.REFUSED

@@ -63,6 +63,7 @@ def apply_of(world: World, auth: Auth) -> Apply:
         rules,
         clock,
         meter,
+        world.keeper.paused,
     )
 
 

@@ -16,7 +16,6 @@ from payonce.handlers.apply import Apply
 def checkout_routes(world: World, auth: Auth, apply: Apply, pages: Pages) -> Iterable[web.RouteDef]:
     """Return the routes of the page."""
     gateways = world.settings.gateways.values()
-    rules = Rules(
-        channels_of((one.name, one.kind, one.label) for one in gateways), watch_for_of(world)
-    )
+    channels = channels_of((one.name, one.kind, one.label) for one in gateways)
+    rules = Rules(channels, watch_for_of(world), world.keeper.paused)
     return Checkout(pages, auth, apply, world.reader(), rules, world.clock).routes()

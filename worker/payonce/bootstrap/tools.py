@@ -18,6 +18,7 @@ from payonce.adapters.rabbitmq.broker import RabbitBroker
 from payonce.adapters.rabbitmq.declare import declare, queue_depths
 from payonce.adapters.rabbitmq.topology import PAYMENTS, Topology
 from payonce.adapters.redis.cache import RedisCache
+from payonce.adapters.webhook import connect_problem
 from payonce.bootstrap.checks import problem_of, refuse_missing_gateways
 from payonce.bootstrap.gateways import open_desk
 from payonce.bootstrap.notices import UNSIGNED
@@ -81,8 +82,7 @@ async def check(settings: Settings, *, online: bool = False) -> list[CheckResult
         if database.ok:
             results.append(await _check("gateways", _check_watched(settings)))
             results += await _spared_gateways(settings)
-        if settings.order_service.notify_url and not settings.order_service.secret:
-            results.append(CheckResult("order service", ok=True, detail=UNSIGNED, warning=True))
+        results += await _order_service(settings, online=online)
         if online:
             results += [await _ask_gateway(one) for one in gateways.values()]
         return results
@@ -125,6 +125,21 @@ async def _ask_gateway(gateway: Gateway) -> CheckResult:
     ok = report.outcome is not Outcome.UNKNOWN
     detail = "ok" if ok else f"no usable answer: {report.reason}"
     return CheckResult(f"gateway {gateway.name}", ok, detail)
+
+
+async def _order_service(settings: Settings, *, online: bool) -> list[CheckResult]:
+    """Return what somebody should know of the order service; payonce works on without it."""
+    wanted = settings.order_service
+    if not wanted.notify_url:
+        return []
+    problems = [] if wanted.secret else [UNSIGNED]
+    if online:
+        problem = await connect_problem(wanted.notify_url, wanted.timeout_s)
+        problems += [problem] if problem else []
+    elif not problems:
+        return []
+    detail = "; ".join(problems) or "accepts connections; nothing was posted"
+    return [CheckResult("order service", ok=True, detail=detail, warning=bool(problems))]
 
 
 @asynccontextmanager

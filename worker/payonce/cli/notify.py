@@ -24,7 +24,7 @@ async def execute(arguments: argparse.Namespace) -> int:
     status = 0
     async with open_notify_desk(settings) as desk:
         if arguments.all:
-            print(f"{await desk.notify_all(arguments.by)} orders are told again now")
+            print(_told(await desk.notify_all(arguments.by)))
         for order_id in orders:
             try:
                 await desk.notify(order_id, arguments.by)
@@ -33,3 +33,8 @@ async def execute(arguments: argparse.Namespace) -> int:
                 print(f"payonce: {error}", file=sys.stderr)
                 status = 1
     return status
+
+
+def _told(count: int) -> str:
+    """Say what the count counts: those whose turn had come are told anyway."""
+    return f"all unacknowledged orders are told again now; {count} of them were not due anyway"

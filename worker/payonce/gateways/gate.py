@@ -90,13 +90,17 @@ class Gate:
         self.state = state
         self._refresh()
 
+    def is_paused(self) -> bool:
+        """Say whether a person has paused the gateway."""
+        return self.state.paused_at is not None
+
     def is_closed_to_all(self) -> bool:
         """Say whether no call goes, not even a trial."""
-        return self.state.paused_at is not None or self._breaker.is_open(self._now_s())
+        return self.is_paused() or self._breaker.is_open(self._now_s())
 
     def code(self) -> int:
         """Return the state as the metric writes it."""
-        if self.state.paused_at is not None:
+        if self.is_paused():
             return PAUSED
         return OK if self._breaker.open_until_s is None else OPEN
 
@@ -124,7 +128,7 @@ class Gate:
         )
 
     def _why_spared(self) -> Sparing | None:
-        if self.state.paused_at is not None:
+        if self.is_paused():
             return self._paused()
         now_s = self._now_s()
         if now_s < self._quiet_until_s:

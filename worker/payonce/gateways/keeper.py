@@ -65,6 +65,10 @@ class Keeper:
         """Return the gateways that no call may go to right now."""
         return frozenset(name for name, gate in self._gates.items() if gate.is_closed_to_all())
 
+    def paused(self) -> frozenset[str]:
+        """Return the gateways that a person has paused."""
+        return frozenset(name for name, gate in self._gates.items() if gate.is_paused())
+
     async def _tell(self, gate: Gate) -> None:
         wish = gate.wish
         if wish is None:

@@ -7,7 +7,7 @@ that is watched. The order lock only keeps applications apart; the rows decide.
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ import structlog
 
 from payonce.domain.application import Application, Applied, Policy
 from payonce.domain.claim import (
+    Claim,
     Confirmation,
     Creation,
     Fresh,
@@ -39,7 +40,7 @@ from payonce.handlers.announce import Announcer
 from payonce.handlers.bursts import Burst, Bursts
 from payonce.handlers.charging import Charging, Created, CreateUnknown, NotCreated, create_charge
 from payonce.handlers.settle import Settler
-from payonce.ports.applications import Applications
+from payonce.ports.applications import Applications, ClaimJudge
 from payonce.ports.cache import Cache
 from payonce.ports.clock import Clock
 from payonce.ports.gateway import Gateways, NewCharge
@@ -96,7 +97,7 @@ class ApplyRules:
 
 
 class Apply:
-    """Takes applications."""
+    """Takes applications. `paused`: returns the gateways that a person has paused."""
 
     def __init__(  # noqa: PLR0913 - applying is where shop, gateway, lock and truth meet
         self,
@@ -110,6 +111,7 @@ class Apply:
         rules: ApplyRules,
         clock: Clock,
         meter: Meter,
+        paused: Callable[[], frozenset[str]],
     ) -> None:
         self._applications = applications
         self._settler = settler
@@ -121,6 +123,7 @@ class Apply:
         self._rules = rules
         self._clock = clock
         self._meter = meter
+        self._paused = paused
         self._bursts: Bursts[object, Result] = Bursts()
         self._tasks: set[asyncio.Task[object]] = set()
 
@@ -152,9 +155,8 @@ class Apply:
     async def _claim(self, application: Application, lock: OrderLock, burst: Burst) -> Result:
         now = self._clock.now()
         terms = self._gateways[application.gateway].terms
-        judge = partial(claim, application, policy=self._rules.policy, now=now)
         claimed = await self._applications.claim(
-            application, revive_after_registration(now, terms), judge
+            application, revive_after_registration(now, terms), self._judge(application, now)
         )
         match claimed:
             case Refused():
@@ -165,6 +167,17 @@ class Apply:
                 return await self._charge(claimed.applied.payment, lock, burst, is_first=False)
             case Fresh():
                 return await self._start(claimed, lock, burst)
+
+    def _judge(self, application: Application, now: datetime) -> ClaimJudge:
+        """Return what judges; a paused gateway gets nothing new, and no earlier payment ends."""
+
+        def judge(order: Order | None, known: Sequence[Applied]) -> Claim:
+            claimed = claim(application, order, known, self._rules.policy, now)
+            if isinstance(claimed, Fresh) and application.gateway in self._paused():
+                return Refused(Refusal.GATEWAY_PAUSED, order)
+            return claimed
+
+        return judge
 
     async def _start(self, fresh: Fresh, lock: OrderLock, burst: Burst) -> Result:
         """Create, then have the watch started: by now its first poll knows the gateway's id.

@@ -16,7 +16,7 @@ from payonce.domain.times import to_ms
 from payonce.ports.bus import DONE, Fate, Park, Timer
 from payonce.ports.clock import Clock
 from payonce.ports.meter import Meter
-from payonce.ports.notifier import NoticeOutcome, Notifier
+from payonce.ports.notifier import NoticeAnswer, NoticeOutcome, Notifier
 from payonce.ports.store import AcknowledgeOutcome, Orders, Retelling
 
 log = structlog.get_logger(__name__)
@@ -83,9 +83,11 @@ class Notify:
             self._meter.notice_skipped("away")
             await self._call_later(message)
             return DONE
-        outcome = await self._call(message)
-        await self._note_reach(outcome)
-        if outcome is not NoticeOutcome.OK:
+        answer = await self._call(message)
+        if answer.outcome is not NoticeOutcome.OK:
+            self._say_why(message, answer)
+        await self._note_reach(answer)
+        if answer.outcome is not NoticeOutcome.OK:
             await self._call_later(message)
             return DONE
         return await self._acknowledge(message)
@@ -119,12 +121,25 @@ class Notify:
         is_fresh = not message.attempt and to_ms(self._clock.now()) - message.due_ms < FRESH_MS
         return is_fresh or await self._wanted.submit(message.order_id)
 
-    async def _call(self, message: NotifyDue) -> NoticeOutcome:
+    async def _call(self, message: NotifyDue) -> NoticeAnswer:
         began_s = self._now_s()
-        outcome = await self._notifier.notify(event_of(message))
-        self._meter.order_notified(outcome, self._now_s() - began_s)
-        log.debug("order.notified", order_id=message.order_id, outcome=outcome.value)
-        return outcome
+        answer = await self._notifier.notify(event_of(message))
+        self._meter.order_notified(answer.outcome, self._now_s() - began_s)
+        log.debug("order.notified", order_id=message.order_id, outcome=answer.outcome.value)
+        return answer
+
+    def _say_why(self, message: NotifyDue, answer: NoticeAnswer) -> None:
+        """Log why an order stays unacknowledged; while nobody is there, one line has said it."""
+        if self._reach.is_away and answer.outcome is not NoticeOutcome.REFUSED:
+            return
+        log.warning(
+            "order.not_notified",
+            order_id=message.order_id,
+            outcome=answer.outcome.value,
+            status=answer.status,
+            reason=answer.reason,
+            again_in_ms=_wait_ms(message),
+        )
 
     async def _acknowledge(self, message: NotifyDue) -> Fate:
         word = OrderAcknowledged(message.order_id, message.payment_id, "call")
@@ -135,9 +150,9 @@ class Notify:
                 return Park(outcome.value)
 
     async def _call_later(self, message: NotifyDue) -> None:
-        if message.attempt >= len(NOTIFY_WAITS_MS):
+        wait_ms = _wait_ms(message)
+        if wait_ms is None:
             return
-        wait_ms = NOTIFY_WAITS_MS[message.attempt]
         due_ms = to_ms(self._clock.now()) + wait_ms
         again = replace(message, attempt=message.attempt + 1, due_ms=due_ms)
         try:
@@ -145,12 +160,18 @@ class Notify:
         except Unavailable as error:
             log.warning("notice.postponed", order_id=message.order_id, reason=str(error))
 
-    async def _note_reach(self, outcome: NoticeOutcome) -> None:
-        if outcome in {NoticeOutcome.FAILED, NoticeOutcome.TIMEOUT}:
+    async def _note_reach(self, answer: NoticeAnswer) -> None:
+        if answer.outcome in {NoticeOutcome.FAILED, NoticeOutcome.TIMEOUT}:
             was_away = self._reach.is_away
             self._reach.failed(self._now_s())
             if self._reach.is_away and not was_away:
-                log.warning("order_service.away", outcome=outcome.value)
+                log.warning(
+                    "order_service.away",
+                    address=self._notifier.address,
+                    outcome=answer.outcome.value,
+                    status=answer.status,
+                    reason=answer.reason,
+                )
         elif self._reach.answered():
             log.info("order_service.back")
             await self._catch_up()
@@ -170,6 +191,12 @@ class Notify:
 
     def _now_s(self) -> float:
         return self._clock.now().timestamp()
+
+
+def _wait_ms(message: NotifyDue) -> int | None:
+    """Return when it is called again after this call; None where the reteller's ladder says so."""
+    is_over = message.attempt >= len(NOTIFY_WAITS_MS)
+    return None if is_over else NOTIFY_WAITS_MS[message.attempt]
 
 
 async def drop(message: NotifyDue) -> Fate:

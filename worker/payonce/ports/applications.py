@@ -26,7 +26,7 @@ class Applications(Protocol):
         """Lock the order (an unknown one is opened where the price is given), judge, write, commit.
 
         A Fresh payment is written as CREATED, with its event and entry; what it supersedes is
-        marked to be closed.
+        marked to be closed. What is Refused leaves nothing, not even an order opened for it.
         """
         ...
 

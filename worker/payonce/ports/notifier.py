@@ -1,6 +1,7 @@
 """The order service, told by a call."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -20,10 +21,24 @@ class NoticeOutcome(StrEnum):
     """No answer in time: it may have booked the order all the same."""
 
 
+@dataclass(frozen=True, slots=True)
+class NoticeAnswer:
+    """What came of one call, and why: the status that it was answered with, or an error's name."""
+
+    outcome: NoticeOutcome
+    status: int | None = None
+    reason: str | None = None
+
+
 class Notifier(Protocol):
     """Calls the order service."""
 
-    async def notify(self, event: Event) -> NoticeOutcome:
+    @property
+    def address(self) -> str:
+        """Where it calls, for people: without user and query, which may hold secrets."""
+        ...
+
+    async def notify(self, event: Event) -> NoticeAnswer:
         """Tell of a paid order in one signed call; never raises."""
         ...
 

@@ -10,7 +10,7 @@ from payonce.adapters.postgres.failures import SERVER
 from payonce.adapters.postgres.queries import load
 from payonce.adapters.postgres.rows import order_of, payment_of, to_json
 from payonce.domain.application import Application, Applied
-from payonce.domain.claim import Claim, Confirmation, Fresh, Resumed, Shared
+from payonce.domain.claim import Claim, Confirmation, Fresh, Refused, Resumed, Shared
 from payonce.domain.decide import Facts
 from payonce.domain.errors import Unavailable
 from payonce.domain.order import Order, OrderStatus
@@ -21,6 +21,14 @@ SQL = load("applications")
 LOCK = load("ledger")["lock_payments"]
 
 CONFIRM_ATTEMPTS = 3
+
+
+class _RefusedError(Exception):
+    """Rolls back: an order that was opened for what is refused shall not stay."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(refused.refusal)
+        self.refused = refused
 
 
 class Applications:
@@ -40,10 +48,15 @@ class Applications:
             rows = await connection.fetch(SQL["lock_unfinished"], *ids)
             found = sorted(map(_applied_of, rows), key=_age)
             decided = judge(order, found)
+            if isinstance(decided, Refused):
+                raise _RefusedError(decided)
             await _write(connection, decided, revive_at)
             return decided
 
-        decided = await self._database.transact(work)
+        try:
+            decided = await self._database.transact(work)
+        except _RefusedError as error:
+            return error.refused
         if isinstance(decided, Fresh):
             self._database.orders_changed({decided.order.order_id: decided.order.version})
         return decided

@@ -64,10 +64,11 @@ class Stories(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the page knows of the configuration, by gateway: labels, and how long one may pay."""
+    """What the page knows of the gateways: labels, how long one may pay, which are paused."""
 
     channels: Mapping[str, Channel]
     watch_for: Mapping[str, timedelta]
+    paused: Callable[[], frozenset[str]]
 
 
 class Checkout:
@@ -109,6 +110,7 @@ class Checkout:
             money=partial(format_amount, language=words.language),
             panel=shown,
             channels=[one.named(words) for one in self._rules.channels.values()],
+            paused=self._rules.paused(),
             channel=self._label(shown.payment["gateway"], words),
             code=await _code(shown),
             link=link_of(shown.payment.get("pay_url")),
