@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 import sys
+from typing import NoReturn
 
 import asyncpg
 from aiohttp import web
@@ -24,11 +25,14 @@ async def main() -> None:
     secret = os.environ.get("ORDER_SERVICE_SECRET")
     amqp_url = os.environ.get("ORDER_SERVICE_AMQP_URL")
     if not (secret or amqp_url):
-        sys.exit("set ORDER_SERVICE_SECRET, ORDER_SERVICE_AMQP_URL, or both")
+        refuse("set ORDER_SERVICE_SECRET, ORDER_SERVICE_AMQP_URL, or both")
+    dsn = os.environ.get("ORDER_SERVICE_DSN")
+    if not dsn:
+        refuse("set ORDER_SERVICE_DSN, its own database: postgresql://...")
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with asyncpg.create_pool(os.environ["ORDER_SERVICE_DSN"], min_size=1) as pool:
+    async with asyncpg.create_pool(dsn, min_size=1) as pool:
         books = Books(pool)
         await books.open()
         async with asyncio.TaskGroup() as group:
@@ -36,6 +40,12 @@ async def main() -> None:
                 group.create_task(serve(books, secret, stop))
             if amqp_url:
                 group.create_task(consume(books, amqp_url, stop))
+
+
+def refuse(problem: str) -> NoReturn:
+    """Say what is wrong with the environment, and end."""
+    print(f"order service: {problem}", file=sys.stderr)
+    sys.exit(2)
 
 
 async def consume(books: Books, amqp_url: str, stop: asyncio.Event) -> None:
@@ -53,6 +63,7 @@ async def serve(books: Books, secret: str, stop: asyncio.Event) -> None:
     await runner.setup()
     port = int(os.environ.get("ORDER_SERVICE_PORT", "8090"))
     await web.TCPSite(runner, "127.0.0.1", port).start()
+    print(f"order service: takes calls at http://127.0.0.1:{port}/paid", flush=True)
     await stop.wait()
     await runner.cleanup()
 

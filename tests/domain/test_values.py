@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from payonce.domain.application import check_gateway
 from payonce.domain.errors import IllegalTransition, InvalidField
 from payonce.domain.ids import check_id, event_id, refund_id
 from payonce.domain.ladder import UNRECORDED_STEPS, Ladder, is_recorded
@@ -44,6 +45,15 @@ def test_what_is_no_id_is_refused_by_its_field(value: object) -> None:
     """The error names the field and what is allowed."""
     with pytest.raises(InvalidField, match=r"order_id: .*allowed"):
         check_id(value, "order_id")
+
+
+def test_what_is_missing_is_called_so() -> None:
+    """Not by the name that a language has for nothing."""
+    for check in (check_id, check_amount, check_currency):
+        with pytest.raises(InvalidField, match=r"^field: is missing; allowed: "):
+            check(None, "field")
+    with pytest.raises(InvalidField, match=r"^gateway: is missing; allowed: bank, mock$"):
+        check_gateway(None, ["mock", "bank"])
 
 
 @given(st.text(), st.text())

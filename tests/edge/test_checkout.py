@@ -188,6 +188,27 @@ async def test_money_that_goes_back_is_told(status: str, words: str) -> None:
         assert words == (await till.get()).page.one("p", **{"class": "refund"}).words
 
 
+async def test_a_second_payment_is_followed_until_its_money_went_back() -> None:
+    """Also before any refund is known: an open page tells of it when it comes."""
+    async with opened() as till:
+
+        async def is_followed(status: str, *refunds: dict[str, Any]) -> bool:
+            mine = payment(status=status)
+            till.put(mine, status="PAID", settled_by="p-2", refunds=list(refunds))
+            page = (await till.get()).page
+            facts = page.one("div", id="page")
+            assert State.PAID_BY_ANOTHER == facts["data-state"]
+            is_final = "data-final" in facts.attributes
+            assert is_final == (not page.all("meta", **{"http-equiv": "refresh"}))
+            return not is_final
+
+        assert await is_followed("PENDING")
+        assert await is_followed("SUCCEEDED")
+        assert await is_followed("SUCCEEDED", refund("SUBMITTED"))
+        assert not await is_followed("SUCCEEDED", refund("SUCCEEDED"))
+        assert not await is_followed("CLOSED")
+
+
 @pytest.mark.parametrize("kind", [Shown, Unsure])
 async def test_choosing_applies_as_the_api_does(kind: type[Shown | Unsure]) -> None:
     """At the order's own price; the browser is sent to the page of what came of it."""

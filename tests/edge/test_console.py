@@ -71,6 +71,32 @@ async def test_every_page_is_shown_with_strict_headers(inside: Console, path: st
     assert text.count("<script") == text.count('<script src="/static/')
 
 
+@pytest.mark.parametrize(
+    ("which", "words"),
+    [
+        ("problems", "None has a problem."),
+        ("unprocessed", "All are applied."),
+        ("all", "No callback has come."),
+    ],
+)
+async def test_an_empty_list_of_callbacks_says_what_that_means(
+    inside: Console, which: str, words: str
+) -> None:
+    """By what was asked for; the page tells the zone of its times."""
+    _, text = await inside.get(f"/ops/webhooks?which={which}")
+    assert words in text
+    assert 1 == text.count("Times are UTC.")
+
+
+async def test_what_cannot_be_shown_is_called_so(inside: Console) -> None:
+    """Nothing was to be done."""
+    answer = await inside.client.get("/ops/webhooks?which=bad")
+    text = await answer.text()
+    assert 422 == answer.status
+    assert "<title>Not shown · payonce</title>" in text
+    assert "Not done" not in text
+
+
 async def test_hostile_words_stay_words(inside: Console) -> None:
     """Ids, reasons, answers, bodies: whoever wrote them."""
     books = inside.books

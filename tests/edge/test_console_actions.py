@@ -141,11 +141,14 @@ async def test_a_database_that_is_away_is_said_to_be(inside: Console) -> None:
 
 
 async def test_without_the_broker_the_rest_is_shown(inside: Console) -> None:
-    """The queues are said to be unknown."""
+    """The queues are said to be unknown; nothing is said of how many are empty."""
+    assert "1 others" in (await inside.get("/ops"))[1]
+    inside.clock.move(60)
     inside.books.broker_away = True
     status, text = await inside.get("/ops")
     assert 200 == status
     assert "rabbitmq is unavailable: away" in text
+    assert "others" not in text
 
 
 async def test_what_is_not_counted_to_its_end_is_said_to_be_more(inside: Console) -> None:

@@ -57,6 +57,15 @@ def test_a_line_tells_its_facts_once() -> None:
     assert ("new.kind.", "19.99 CNY, list a b") == (line.words, line.facts)
 
 
+def test_a_limit_is_told_in_the_form_of_its_currency() -> None:
+    """As the amount beside it is; one without a currency is what it is."""
+    detail = {"refund_id": "r", "rule": "over-limit", "limit": 100_000, "amount": 150_000}
+    entry = {"at": "t", "kind": "refund.held", "payment_id": "p"}
+    for currency, limit in (("CNY", "1000.00 CNY"), ("JPY", "100000 JPY"), (None, "100000")):
+        [line] = lines_of([{**entry, "detail": {**detail, "currency": currency}}])
+        assert f"limit {limit}" == line.facts
+
+
 def test_polls_stand_where_they_happened() -> None:
     """Before the entry that carries them."""
     entry = {
@@ -136,7 +145,8 @@ def test_an_hour_is_drawn_from_its_sums() -> None:
         counted(minute - timedelta(hours=1), Kind.DECIDED, "closed", 100, "poll"),
         counted(minute, Kind.LATE, "2", 99),
         counted(minute, Kind.LATE, str(len(LATENESS_S)), 1),
-        counted(None, Kind.REGISTERED, "new", 5),
+        counted(None, Kind.REGISTERED, "new", 3),
+        counted(None, Kind.REGISTERED, "applied", 2),
         counted(None, Kind.REGISTERED, "same", 6),
         counted(None, Kind.DECIDED, "settled", 4, "poll"),
         counted(None, Kind.LATE, "2", 98),

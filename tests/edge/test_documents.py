@@ -15,7 +15,7 @@ from payonce.bootstrap.edge import routes_of
 from payonce.bootstrap.world import open_world
 from payonce.domain.events import EventType
 from payonce.edge.documents import DOCUMENTS, encoded
-from payonce.edge.operations import OPERATIONS, is_page
+from payonce.edge.operations import OPERATIONS, Who, is_page
 from payonce.edge.schemas import Schemas
 from payonce.edge.server import Edge
 from payonce.settings import load_settings
@@ -168,6 +168,17 @@ def test_what_the_document_does_not_say_is_found(checker: HttpChecker, said: Sai
     status, kind, body = said
     with pytest.raises(AssertionError):
         checker.check("POST", "/v1/payments", status, kind, json.dumps(body).encode())
+
+
+def test_what_follows_from_who_asks_is_said_of_every_route() -> None:
+    """Wrong tokens make operators wait, and nobody else; a path knows its methods."""
+    paths = DOCUMENTS["openapi"]()["paths"]
+    for (method, path), operation in OPERATIONS.items():
+        responses = paths[path][method.lower()]["responses"]
+        assert "method-not-allowed" == responses["405"]["description"]
+        assert (operation.who is Who.OPERATOR) == ("429" in responses), path
+    waits = paths["/v1/ops/unresolved"]["get"]["responses"]["429"]
+    assert ("too-many-attempts", ["Retry-After"]) == (waits["description"], list(waits["headers"]))
 
 
 def test_an_unknown_path_answers_with_a_problem(checker: HttpChecker) -> None:

@@ -19,6 +19,7 @@ from payonce.settings.model import HttpSettings
 from payonce.settings.secret import Secret
 from tests.handlers.fakes import FakeClock
 from tests.store.fake_board import FakeBoard
+from tests.support.documents import check_answer
 
 ANN = {"Authorization": "Bearer token-of-ann"}
 Client = TestClient[web.Request, web.Application]
@@ -213,7 +214,8 @@ async def test_the_routes_of_operators_have_the_same_limit(client: Client) -> No
     answer = await client.get(path, headers={"Authorization": "Bearer token-of-ann"})
     body = await answer.json()
     assert (429, "1") == (answer.status, answer.headers["Retry-After"])
-    assert "/problems/too-many-attempts" == body["type"]
+    assert ("/problems/too-many-attempts", 1) == (body["type"], body["retry_after_s"])
+    await check_answer(answer)
 
 
 @pytest.fixture

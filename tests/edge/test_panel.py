@@ -92,11 +92,43 @@ def test_a_cancelled_order_takes_nothing() -> None:
 
 
 def test_money_that_goes_back_is_waited_for() -> None:
-    """The page is final once that has ended."""
-    found = order(payment(), status="PAID", settled_by="p-2", refunds=[refund("SUBMITTED")])
+    """The page is final once that has ended, for the shopper: a person may yet send it."""
+    mine = payment(status="SUCCEEDED")
+    found = order(mine, status="PAID", settled_by="p-2")
     assert not panel_of(found, "p-1", NOW).is_final
-    found["refunds"] = [refund("SUCCEEDED")]
-    assert panel_of(found, "p-1", NOW).is_final
+    for status, is_final in (
+        ("REQUESTED", False),
+        ("SUBMITTED", False),
+        ("HELD", False),
+        ("SUCCEEDED", True),
+        ("REJECTED", True),
+    ):
+        found["refunds"] = [refund(status)]
+        assert is_final is panel_of(found, "p-1", NOW).is_final
+    found["refunds"] = [refund("SUCCEEDED", payment_id="p-3")]
+    assert not panel_of(found, "p-1", NOW).is_final
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_final"),
+    [
+        ({"status": "CREATED"}, False),
+        ({"status": "PENDING"}, False),
+        ({"status": "PENDING", "closing": "order-paid"}, False),
+        ({"status": "CLOSED"}, True),
+        ({"status": "FAILED"}, True),
+        ({"status": "SUCCEEDED", "mismatched": "amount"}, False),
+        ({"status": "SUCCEEDED", "mismatched": "amount", "resolved_as": "kept"}, True),
+    ],
+)
+@pytest.mark.parametrize("status", ["PAID", "CANCELLED"])
+def test_a_payment_that_may_yet_bring_money_is_followed(
+    changed: dict[str, Any], status: str, *, is_final: bool
+) -> None:
+    """The order needs nothing more; the shopper may still pay by this one, or have paid."""
+    settled_by = "p-2" if status == "PAID" else None
+    found = order(payment(**changed), status=status, settled_by=settled_by)
+    assert is_final is panel_of(found, "p-1", NOW).is_final
 
 
 def test_a_winner_whose_money_was_sent_back_says_so() -> None:

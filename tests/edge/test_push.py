@@ -19,6 +19,7 @@ from payonce.edge.push import Push
 from payonce.edge.views import Views
 from payonce.settings import load_settings
 from tests.edge.pushing import CountingMeter, FakeStates
+from tests.support.documents import check_answer
 from tests.support.ports import free_port
 from tests.support.sse import open_stream
 from tests.support.waiting import eventually
@@ -197,6 +198,22 @@ async def test_a_slow_websocket_is_cut_off_too() -> None:
         changes = await changed_until_gone(door, "ws", LARGE)
         assert door.meter.pushed < changes
         client.close()
+
+
+async def test_who_asks_for_no_websocket_is_told_how() -> None:
+    """In one line; whoever may not see the order learns that first."""
+    async with opened() as door, aiohttp.ClientSession() as session:
+        url = await door.url(kind="ws")
+        for headers in ({}, {"Upgrade": "websocket", "Connection": "Upgrade"}):
+            async with session.get(url, headers=headers) as answer:
+                body = await answer.json()
+                await check_answer(answer)
+            assert (400, "/problems/no-websocket") == (answer.status, body["type"])
+            assert body["detail"].startswith("ask for a WebSocket: Upgrade: websocket")
+            assert body["detail"].isprintable()
+        async with session.get(url.partition("?")[0]) as answer:
+            assert 401 == answer.status
+        assert 0 == door.meter.listeners["ws"]
 
 
 async def test_a_head_request_does_not_wait_for_the_end() -> None:

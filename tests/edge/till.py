@@ -66,7 +66,7 @@ def order(*payments: View, **changed: Any) -> View:
 
 def refund(status: str, **changed: Any) -> View:
     """Return a refund as it is read."""
-    return {"status": status, "amount": 1999, "currency": "CNY"} | changed
+    return {"payment_id": "p-1", "status": status, "amount": 1999, "currency": "CNY"} | changed
 
 
 @dataclass

@@ -2,10 +2,15 @@
 
 import asyncio
 import json
+import os
+import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import asyncpg
 import pytest
 from aiohttp import web
@@ -15,6 +20,7 @@ from examples.order_service.books import Books
 from examples.order_service.endpoint import make_app
 from payonce.domain.signature import sign, signing_key
 from tests.support.order_service import SECRET
+from tests.support.ports import HOST, free_port
 
 Client = TestClient[web.Request, web.Application]
 PAID = {
@@ -49,6 +55,27 @@ async def client(books: Books) -> AsyncIterator[Client]:
         yield client
 
 
+@asynccontextmanager
+async def running(environment: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Give the program, run with these of its variables."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("ORDER_SERVICE_")}
+    service = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "examples.order_service",
+        env=kept | environment,
+        cwd=Path(__file__).parents[2],
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield service
+    finally:
+        if service.returncode is None:
+            service.kill()
+            await service.wait()
+
+
 async def bookings(pool: "asyncpg.Pool[asyncpg.Record]") -> list[str]:
     """Return the order of every booking."""
     rows = await pool.fetch("SELECT order_id FROM order_service.bookings ORDER BY order_id")
@@ -60,6 +87,43 @@ async def status_of(pool: "asyncpg.Pool[asyncpg.Record]", order_id: str) -> tupl
     row = await pool.fetchrow("SELECT * FROM order_service.orders WHERE order_id = $1", order_id)
     assert row is not None
     return row["status"], row["version"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({}, "ORDER_SERVICE_SECRET"),
+        ({"ORDER_SERVICE_SECRET": SECRET}, "ORDER_SERVICE_DSN"),
+        ({"ORDER_SERVICE_SECRET": SECRET, "ORDER_SERVICE_DSN": ""}, "ORDER_SERVICE_DSN"),
+    ],
+)
+async def test_what_is_not_set_is_named(environment: dict[str, str], named: str) -> None:
+    """In one line, and nothing is begun."""
+    async with running(environment) as service:
+        out, err = await asyncio.wait_for(service.communicate(), 20)
+    assert (2, b"") == (service.returncode, out)
+    [line] = err.decode().splitlines()
+    assert named in line
+
+
+async def test_it_says_where_it_listens_and_ends_by_a_signal(postgres_dsn: str) -> None:
+    """By then calls are taken."""
+    port = free_port()
+    environment = {
+        "ORDER_SERVICE_SECRET": SECRET,
+        "ORDER_SERVICE_DSN": postgres_dsn,
+        "ORDER_SERVICE_PORT": str(port),
+    }
+    async with running(environment) as service, aiohttp.ClientSession() as session:
+        assert service.stdout is not None
+        line = await asyncio.wait_for(service.stdout.readline(), 20)
+        url = f"http://{HOST}:{port}/paid"
+        assert f"order service: takes calls at {url}\n" == line.decode()
+        async with session.post(url, **call(event())) as answer:
+            assert 204 == answer.status
+        service.terminate()
+        out, err = await asyncio.wait_for(service.communicate(), 20)
+    assert (0, b"", b"") == (service.returncode, out, err)
 
 
 async def test_an_event_is_booked_once(pool: "asyncpg.Pool[asyncpg.Record]", books: Books) -> None:

@@ -56,6 +56,7 @@ async def test_a_payment_is_claimed_created_confirmed_then_shown(counter: Counte
     assert f"https://pay.example/checkout/a1?token={charge.order_id}" == charge.return_url
     await eventually(lambda: counter.bench.told() == ["payment.initiated"])
     assert [("mock", "created")] == counter.bench.meter.of("application_answered")
+    assert [("mock", "applied")] == counter.bench.meter.of("payment_registered")
 
 
 async def test_a_double_click_is_one_payment(counter: Counter) -> None:
@@ -63,6 +64,7 @@ async def test_a_double_click_is_one_payment(counter: Counter) -> None:
     results = await asyncio.gather(*(counter.applied() for _ in range(20)))
     assert {"a1"} == {payment_of(one) for one in results}
     assert ["a1"] == counter.mock.keys()
+    assert [("mock", "applied")] == counter.bench.meter.of("payment_registered")
     assert [("mock", "shared")] * 19 == counter.bench.meter.of("application_answered")[1:]
 
 

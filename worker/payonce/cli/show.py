@@ -72,6 +72,8 @@ def _facts(detail: View) -> Iterator[str]:
         if name in {"amount", "currency", "polls"} or value in (None, []):
             continue
         text = ",".join(map(str, value)) if isinstance(value, list) else value
+        if name == "limit" and detail.get("currency") is not None:
+            text = money_of({**detail, "amount": value})
         yield shown(f"{name}={text}")
 
 

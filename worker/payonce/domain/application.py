@@ -104,7 +104,8 @@ def parse_choice(  # noqa: PLR0913 - as above, for one order
 def check_gateway(value: object, known: Collection[str]) -> str:
     """Return the name of a configured gateway, else raise InvalidField that lists them."""
     if type(value) is not str or value not in known:
-        raise InvalidField("gateway", f"{value!r:.80} is not configured", ", ".join(sorted(known)))
+        problem = "is missing" if value is None else f"{value!r:.80} is not configured"
+        raise InvalidField("gateway", problem, ", ".join(sorted(known)))
     return value
 
 

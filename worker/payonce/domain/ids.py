@@ -12,6 +12,8 @@ ALLOWED_ID = "[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
 
 def check_id(value: object, field: str) -> str:
     """Return `value` if it is a valid id, else raise InvalidField."""
+    if value is None:
+        raise InvalidField(field, "is missing", ALLOWED_ID)
     if type(value) is not str or _ID.fullmatch(value) is None:
         raise InvalidField(field, f"{_short(value)} is not an id", ALLOWED_ID)
     return value

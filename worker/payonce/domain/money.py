@@ -43,6 +43,8 @@ class Money:
 
 def check_amount(value: object, field: str = "amount") -> int:
     """Return `value` if it is an integer of minor units from 1 on, else raise InvalidField."""
+    if value is None:
+        raise InvalidField(field, "is missing", "an integer of minor units >= 1")
     if type(value) is not int:
         raise InvalidField(field, f"{value!r} is not an integer", "an integer of minor units >= 1")
     if not 1 <= value <= MAX_AMOUNT:
@@ -52,6 +54,8 @@ def check_amount(value: object, field: str = "amount") -> int:
 
 def check_currency(value: object, field: str = "currency") -> str:
     """Return `value` if it is a known ISO 4217 code, else raise InvalidField."""
+    if value is None:
+        raise InvalidField(field, "is missing", "an ISO 4217 code such as CNY or USD")
     if type(value) is not str or value not in EXPONENTS:
         raise InvalidField(field, f"{value!r} is unknown", "an ISO 4217 code such as CNY or USD")
     return value

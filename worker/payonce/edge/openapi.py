@@ -53,7 +53,11 @@ _REFUSALS: dict[Who, dict[int, tuple[str, ...]]] = {
     Who.GATEWAY: {},
     Who.SHOP: {401: ("unauthorized",), 403: ("no-api-token",)},
     Who.ORDER: {401: ("unauthorized",)},
-    Who.OPERATOR: {401: ("unauthorized",), 403: ("no-operators",)},
+    Who.OPERATOR: {
+        401: ("unauthorized",),
+        403: ("no-operators",),
+        429: ("too-many-attempts",),
+    },
 }
 _IN_PATH: dict[str, Any] = {
     "payment_id": fields.PaymentId,
@@ -63,6 +67,7 @@ _IN_PATH: dict[str, Any] = {
     "id": fields.Id,
     "inbox_id": Annotated[int, Meta(ge=1, le=2**63 - 1)],
 }
+_COME_AGAIN = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS})
 _NAMED = re.compile(r"{(\w+)}")
 
 
@@ -153,7 +158,7 @@ def _phrase(status: int | str) -> str:
 def _problems(operation: Operation) -> dict[int, tuple[str, ...]]:
     """Return the names of problems by status, with those that many operations have in common."""
     found = {**_REFUSALS[operation.who]}
-    common: dict[int, tuple[str, ...]] = {}
+    common: dict[int, tuple[str, ...]] = {405: ("method-not-allowed",)}
     if operation.who is not Who.ANYBODY:
         common[503] = ("unavailable",)
     if operation.body is not None:
@@ -176,7 +181,7 @@ def _problem(status: int, names: tuple[str, ...], schemas: Schemas) -> dict[str,
         "description": ", ".join(dict.fromkeys(names)),
         "content": {PROBLEM: {"schema": schema}},
     }
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if status in _COME_AGAIN:
         seconds = {"description": "When to come again.", "schema": {"type": "integer"}}
         described["headers"] = {"Retry-After": seconds}
     return described

@@ -180,7 +180,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "The same by WebSocket, one state a message",
         Who.ORDER,
         {101: Content("*/*")},
-        {400: ("http-error",), **_NOT_FOUND, 503: ("too-many-listeners",)},
+        {400: ("no-websocket",), **_NOT_FOUND, 503: ("too-many-listeners",)},
     ),
     ("POST", "/v1/webhooks/{gateway}"): Operation(
         "receive_callback",

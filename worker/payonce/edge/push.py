@@ -28,6 +28,10 @@ LOOK_EVERY_S = 0.25
 RECONNECT_MS = 2_000
 LARGEST_MESSAGE_BYTES = 4_096
 CLOSE_WITHIN_S = 1.0
+ASK_FOR_SOCKET = (
+    "ask for a WebSocket: Upgrade: websocket, Connection: Upgrade, Sec-WebSocket-Version: 13 and a "
+    "Sec-WebSocket-Key; for Server-Sent Events ask /events"
+)
 
 HEADERS = {
     "Content-Type": "text/event-stream",
@@ -107,6 +111,8 @@ class Push:
                 max_msg_size=LARGEST_MESSAGE_BYTES,
                 compress=False,
             )
+            if not socket.can_prepare(request):
+                raise Refused(HTTPStatus.BAD_REQUEST, "no-websocket", ASK_FOR_SOCKET)
             await socket.prepare(request)
             sending = asyncio.create_task(self._send_all(socket, listener))
             try:

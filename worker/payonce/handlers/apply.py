@@ -50,6 +50,9 @@ from payonce.ports.meter import Meter
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY_S = 0.05
+APPLIED = "applied"
+"""What becomes of a registration that an application made."""
+
 NEVER_SENT = "the order took no more payments before this one was sent"
 ENDS = frozenset({Outcome.FAILED, Outcome.CLOSED})
 LOCK_BUDGETS = 3
@@ -166,6 +169,8 @@ class Apply:
             case Resumed():
                 return await self._charge(claimed.applied.payment, lock, burst, is_first=False)
             case Fresh():
+                # The message of it is registered later, as one that is known already.
+                self._meter.payment_registered(application.gateway, APPLIED)
                 return await self._start(claimed, lock, burst)
 
     def _judge(self, application: Application, now: datetime) -> ClaimJudge:

@@ -17,7 +17,7 @@ class Kind(StrEnum):
     """What is counted, and what `name` says of it."""
 
     REGISTERED = "registered"
-    """A payment was registered; `name`: what became of that."""
+    """A payment was registered, or applied for; `name`: what became of that."""
 
     DECIDED = "decided"
     """A decision about a payment; `name`: the verdict, `source`: where the report came from."""

@@ -289,3 +289,6 @@ class Problem(TypedDict):
         Annotated[PaymentId | None, Meta(description="`order-paid`: by this payment.")]
     ]
     known: NotRequired[Annotated[list[str], Meta(description="`not-found`: what there is.")]]
+    retry_after_s: NotRequired[
+        Annotated[Count, Meta(description="`too-many-attempts`: wait for so many seconds.")]
+    ]

@@ -171,9 +171,9 @@ class Door:
             try:
                 return await handle(request)
             except Refused as error:
-                return self._problem(error.status, error.detail)
+                return self._problem(request, error.status, error.detail)
             except InvalidField as error:
-                return self._problem(422, str(error))
+                return self._problem(request, 422, str(error))
             except Unavailable as error:
                 log.warning("request.postponed", path=request.path, reason=str(error))
                 answer = self._answer("ops/away.html", status=503, server=error.server)
@@ -182,8 +182,10 @@ class Door:
 
         return safe
 
-    def _problem(self, status: int, detail: str) -> web.Response:
-        return self._answer("ops/problem.html", status=status, status_shown=status, detail=detail)
+    def _problem(self, request: web.Request, status: int, detail: str) -> web.Response:
+        heading = "Not shown" if request.method == "GET" else "Not done"
+        known = {"status_shown": status, "detail": detail, "heading": heading}
+        return self._answer("ops/problem.html", status=status, **known)
 
     def _answer(self, template: str, *, status: int = 200, **context: Any) -> web.Response:
         response = self._pages.answer(template, status=status, **context)

@@ -23,6 +23,9 @@ _LOOK = {
 }
 OUTCOMES = tuple(_LOOK.values())
 SOURCES = tuple(one.value for one in Source)
+_NEW = frozenset({"new", "applied"})
+"""A payment comes by a message or by an application; its message is then one of the same."""
+
 _PAID = frozenset({Verdict.SETTLED.value, Verdict.DUPLICATED.value})
 
 
@@ -135,7 +138,7 @@ def _gateways(rows: Iterable[Counted]) -> tuple[GatewayHour, ...]:
     found: dict[str, GatewayHour] = {}
     for one in rows:
         hour = found.setdefault(one.gateway or "", GatewayHour(one.gateway or ""))
-        if one.kind == Kind.REGISTERED and one.name == "new":
+        if one.kind == Kind.REGISTERED and one.name in _NEW:
             hour.registered += one.count
         elif one.kind == Kind.DECIDED:
             hour.outcomes[one.name] = hour.outcomes.get(one.name, 0) + one.count

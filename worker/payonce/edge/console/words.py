@@ -10,6 +10,9 @@ from payonce.domain.times import format_time, from_ms, parse_time
 
 View = Mapping[str, Any]
 
+LIMIT = "limit"
+"""The fact that is an amount in minor units of its entry's currency."""
+
 _STEPS = (
     (timedelta(seconds=10), timedelta(seconds=1), ""),
     (timedelta(minutes=1), timedelta(seconds=10), "s"),
@@ -101,10 +104,17 @@ class _Told(dict[str, str]):
         self._tells_money = True
         return money(self._detail.get("amount"), self._detail.get("currency"))
 
+    def _said(self, name: str, value: object) -> object:
+        """Return a fact; a limit in the form of the currency whose limit it is."""
+        currency = self._detail.get("currency")
+        if name == LIMIT and isinstance(value, int) and currency is not None:
+            return money(value, currency)
+        return _plain(value)
+
     def rest(self) -> str:
         """Return the facts that were not named."""
         facts = [
-            f"{name.replace('_', ' ')} {printable(_plain(value))}"
+            f"{name.replace('_', ' ')} {printable(self._said(name, value))}"
             for name, value in self._detail.items()
             if name not in self._used and value not in (None, [], "")
         ]

@@ -78,6 +78,8 @@ REFUND_WORDS = {
     RefundStatus.FAILED: "person",
     RefundStatus.REJECTED: "rejected",
 }
+REFUND_ENDS = frozenset({"done", "rejected"})
+_LOST = frozenset({PaymentStatus.FAILED, PaymentStatus.CLOSED})
 _UNFINISHED = frozenset({PaymentStatus.CREATED, PaymentStatus.PENDING})
 
 
@@ -132,7 +134,9 @@ class Panel:
     @property
     def is_final(self) -> bool:
         """Whether nothing more is expected to happen."""
-        return self.state in ENDED and all(one.words != "under-way" for one in self.refunds)
+        if self.state not in ENDED or any(one.words not in REFUND_ENDS for one in self.refunds):
+            return False
+        return self.state is State.PAID or _is_through(self.order, self.payment)
 
 
 def panel_of(order: View, payment_id: str, now: datetime) -> Panel:
@@ -162,6 +166,14 @@ def shown_of(order: View) -> str:
     ]
     refunds = [one["status"] for one in order["refunds"]]
     return json.dumps([order["version"], payments, refunds], separators=(",", ":"))
+
+
+def _is_through(order: View, payment: View) -> bool:
+    """Say of a payment that did not settle its order whether no more money comes or goes back."""
+    if payment["status"] in _LOST and not payment["mismatched"]:
+        return True
+    went_back = any(one["payment_id"] == payment["payment_id"] for one in order["refunds"])
+    return went_back or payment["resolved_as"] is not None
 
 
 def _state(order: View, payment: View, newest: str | None, *, is_over: bool) -> State:
