@@ -231,6 +231,29 @@ async def test_a_lost_message_is_made_good_by_the_reteller(teller: Teller) -> No
     assert {"o1"} == bench.store.acknowledged
 
 
+@pytest.mark.parametrize("listens", [True, False])
+async def test_what_the_reteller_put_back_goes_out_though_its_call_was_taken(
+    teller: Teller,
+    listens: bool,
+) -> None:
+    """The broker lost its queues: the bound one is told; where none is bound, nothing stays."""
+    await teller.settled()
+    bench = teller.bench
+    bench.bus.told.clear()
+    if not listens:
+        bench.bus.stop_listening()
+    bench.clock.move(240)
+    reteller = Reteller(bench.store, Ladder((240_000,)), bench.clock, bench.meter, teller.notify)
+    await reteller.run_once()
+    [due] = teller.taken()
+    await teller.notify.handle(due)
+    assert {"o1"} == bench.store.acknowledged
+    for _ in range(2):
+        await bench.relay.run_once()
+        bench.clock.move(60)
+    assert (["payment.succeeded"] * listens, {}) == (bench.told(), bench.store.outbox)
+
+
 async def test_while_the_bus_is_away_calls_are_made_from_here(teller: Teller) -> None:
     """And the acknowledgement swallows no event: it goes out when the bus is back."""
     bench = teller.bench

@@ -181,8 +181,7 @@ class Orders(Protocol):
     ) -> list[AcknowledgeOutcome]:
         """Note that the order service booked the settling payment; one outcome each, in order.
 
-        Takes back what was retold and is not published yet; an event that was never told stays in
-        the outbox, since other queues may be bound for it.
+        Takes nothing out of the outbox: other queues may be bound for what waits there.
         """
         ...
 

@@ -8,8 +8,6 @@ from asyncpg import Record
 from payonce.adapters.postgres.database import Connection, Database
 from payonce.adapters.postgres.queries import load
 from payonce.adapters.postgres.rows import columns, payment_of
-from payonce.domain.events import EventType
-from payonce.domain.ids import event_id
 from payonce.domain.messages import OrderAcknowledged
 from payonce.domain.payment import Payment
 from payonce.domain.watch import CLOSE_AGAIN_AFTER
@@ -30,11 +28,8 @@ class Orders:
         """Note that the order service booked the settling payments; one statement for all."""
         # Of two ways in which one batch tells of the same, the first counts.
         ways = {(one.order_id, one.payment_id): one.way for one in reversed(messages)}
-        values = (
-            (order_id, payment_id, event_id(EventType.PAYMENT_SUCCEEDED, order_id), way)
-            for (order_id, payment_id), way in ways.items()
-        )
-        rows = await self._database.fetch(SQL["acknowledge"], *columns(values, 4), now)
+        values = ((order_id, payment_id, way) for (order_id, payment_id), way in ways.items())
+        rows = await self._database.fetch(SQL["acknowledge"], *columns(values, 3), now)
         winners = {row["order_id"]: row["settled_by"] for row in rows}
         told = {row["order_id"] for row in rows if row["acknowledged_at"] is not None}
         outcomes = [_outcome(message, winners, told) for message in messages]
