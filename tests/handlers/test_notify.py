@@ -191,6 +191,33 @@ async def test_once_it_answers_everything_is_told_again_at_once(teller: Teller) 
     assert {*store.orders} == store.acknowledged
 
 
+async def test_a_refusal_lets_calls_go_on_and_tells_nothing_again(teller: Teller) -> None:
+    """A service between 503 and 500 has its backlog told by the ladder alone, until a yes."""
+    bench = teller.bench
+    dues = await teller.settled(*(f"{n:02}" for n in range(40)))
+    for _ in range(5):
+        for due, outcome in zip(dues, [FAILED] * 5 + [REFUSED] * 2, strict=False):
+            teller.service.will_say(outcome)
+            bench.clock.move(10)
+            await teller.notify.handle(due)
+    assert (35, []) == (len(teller.service.called), bench.journal.of("make_all_due"))
+    teller.service.will_say(OK)
+    await teller.notify.handle(dues[0])
+    assert ["make_all_due"] == bench.journal.of("make_all_due")
+
+
+async def test_a_service_that_flaps_has_its_backlog_told_ever_more_rarely(teller: Teller) -> None:
+    """Five failures and a yes, again and again for an hour."""
+    bench = teller.bench
+    dues = await teller.settled(*(f"{n:03}" for n in range(130)))
+    for due in dues[:120]:
+        for outcome in (*[FAILED] * 5, OK):
+            teller.service.will_say(outcome)
+            bench.clock.move(5)
+            await teller.notify.handle(due)
+    assert 10 >= len(bench.journal.of("make_all_due")) >= 5
+
+
 async def test_an_answer_of_any_kind_says_that_it_is_there(teller: Teller) -> None:
     """A service that refuses one order is asked about the others."""
     teller.service.will_say(*([REFUSED] * 20))

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 import structlog
 
@@ -11,7 +10,7 @@ from payonce.batching import Batcher
 from payonce.domain.errors import Unavailable
 from payonce.domain.events import Event, EventType
 from payonce.domain.messages import NotifyDue, OrderAcknowledged, event_of, notify_due
-from payonce.domain.reach import Reach
+from payonce.domain.reach import CatchUp, Reach
 from payonce.domain.times import to_ms
 from payonce.ports.bus import DONE, Fate, Park, Timer
 from payonce.ports.clock import Clock
@@ -28,7 +27,6 @@ FRESH_MS = 1_000
 MOST_IN_HAND = 200
 """Calls that are made without the bus, at most; the reteller's ladder makes the others."""
 CATCH_UP_STEP = 1_000
-CATCH_UP_EVERY_S = 30.0
 
 Acknowledged = Callable[[OrderAcknowledged], Awaitable[AcknowledgeOutcome]]
 """Notes an acknowledgement."""
@@ -38,7 +36,7 @@ class Notify:
     """Takes calls that are due, and puts new ones on their way (`ports.notifier.Notices`).
 
     An order service that cannot be reached is asked how it stands every few seconds, by one call;
-    the others wait. Once it answers, every order that is not acknowledged is told again at once.
+    the others wait. Once it says yes, every order that is not acknowledged is told again at once.
     """
 
     def __init__(  # noqa: PLR0913 - a call touches both servers and the order service
@@ -58,7 +56,7 @@ class Notify:
         self._clock = clock
         self._meter = meter
         self._reach = Reach()
-        self._caught_up_at: datetime | None = None
+        self._catching_up = CatchUp()
         self._wanted: Batcher[str, bool] = Batcher(orders.unacknowledged)
         self._in_hand: set[asyncio.Task[None]] = set()
 
@@ -146,22 +144,23 @@ class Notify:
             log.warning("notice.postponed", order_id=message.order_id, reason=str(error))
 
     async def _note_reach(self, outcome: NoticeOutcome) -> None:
+        now_s = self._now_s()
         if outcome in {NoticeOutcome.FAILED, NoticeOutcome.TIMEOUT}:
             was_away = self._reach.is_away
-            self._reach.failed(self._now_s())
+            self._reach.failed(now_s)
             if self._reach.is_away and not was_away:
+                self._catching_up.went_away()
                 log.warning("order_service.away", outcome=outcome.value)
         elif self._reach.answered():
-            log.info("order_service.back")
+            log.info("order_service.back", outcome=outcome.value)
+        if outcome is not NoticeOutcome.OK:
+            self._catching_up.said_no()
+        elif self._catching_up.said_yes(now_s):
             await self._catch_up()
 
     async def _catch_up(self) -> None:
         """Have all that is not acknowledged told again now, not when the ladder would."""
         now = self._clock.now()
-        last = self._caught_up_at
-        if last is not None and 0 <= (now - last).total_seconds() < CATCH_UP_EVERY_S:
-            return
-        self._caught_up_at = now
         try:
             while await self._retelling.make_all_due(None, now, CATCH_UP_STEP) == CATCH_UP_STEP:
                 pass
