@@ -94,13 +94,13 @@ def teller(bench: Bench) -> Teller:
 
 
 async def test_a_settlement_puts_one_call_on_its_way_with_all_that_it_tells(teller: Teller) -> None:
-    """At once; the call is made of the same event that the bus got, and nothing is read for it."""
+    """At once; the call is made of the same event that the bus got, after one question."""
     [due] = await teller.settled()
     teller.bench.journal.calls.clear()
     assert DONE == await teller.notify.handle(due)
     assert teller.bench.bus.told == teller.service.called
     assert "trace-of-p1" == teller.service.called[0].traceparent
-    assert ["acknowledge"] == teller.bench.journal.calls
+    assert ["unacknowledged", "acknowledge"] == teller.bench.journal.calls
     assert {"o1"} == teller.bench.store.acknowledged
 
 
@@ -140,7 +140,9 @@ async def test_anything_but_a_yes_comes_again_on_the_waits(
         waits += [wait_ms for wait_ms, _ in teller.bench.bus.notices]
         dues = teller.taken()
     assert list(NOTIFY_WAITS_MS) == waits
-    assert {due.event_id} == {event.event_id for event in teller.service.called}
+    assert {event.event_id for event in teller.bench.bus.told} == {
+        event.event_id for event in teller.service.called
+    }
     assert set() == teller.bench.store.acknowledged
 
 
@@ -337,10 +339,22 @@ async def test_an_absent_bus_leaves_a_refused_call_to_the_reteller(teller: Telle
 
 
 async def test_a_call_about_another_payment_is_parked(teller: Teller) -> None:
-    """A person looks at who put it there."""
+    """A person looks at who put it there; the order service hears nothing of it."""
     [due] = await teller.settled()
     forged = replace(due, payment_id="p9")
     assert Park("not-the-winner") == await teller.notify.handle(forged)
+    assert [] == teller.service.called
+
+
+@pytest.mark.parametrize("attempt", [0, 2])
+async def test_a_forged_message_makes_no_call_about_an_unpaid_order(
+    teller: Teller, attempt: int
+) -> None:
+    """Nor about one that nobody knows: payonce signs what its database says, and no more."""
+    await teller.bench.registered(registration("p1"))
+    for order_id in ("o1", "o9"):
+        assert DONE == await teller.notify.handle(NotifyDue(order_id, "p1", attempt))
+    assert ([], set()) == (teller.service.called, teller.bench.store.acknowledged)
 
 
 async def test_calls_are_counted_by_outcome(teller: Teller) -> None:

@@ -229,9 +229,9 @@ class FakeStore(Counted):
             winner = self.orders[order_id].settled_by
             self.entries.append(Entry(order_id, winner, now, "order.notify_asked", {"by": by}))
 
-    async def unacknowledged(self, order_ids: Sequence[str]) -> list[bool]:
+    async def unacknowledged(self, order_ids: Sequence[str]) -> list[Event | None]:
         """See the port."""
-        return [order_id in self.retell_at for order_id in order_ids]
+        return [self.successes[key] if key in self.retell_at else None for key in order_ids]
 
     def _register(self, wanted: Registration) -> Registered:
         message = wanted.message

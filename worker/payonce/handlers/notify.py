@@ -9,9 +9,8 @@ import structlog
 from payonce.batching import Batcher
 from payonce.domain.errors import Unavailable
 from payonce.domain.events import Event, EventType
-from payonce.domain.messages import NotifyDue, OrderAcknowledged, event_of, notify_due
+from payonce.domain.messages import NotifyDue, OrderAcknowledged
 from payonce.domain.reach import CatchUp, Reach
-from payonce.domain.times import to_ms
 from payonce.ports.bus import DONE, Fate, Park, Timer
 from payonce.ports.clock import Clock
 from payonce.ports.meter import Meter
@@ -22,8 +21,6 @@ log = structlog.get_logger(__name__)
 
 NOTIFY_WAITS_MS = (1_000, 5_000, 30_000, 180_000)
 """Waits after a call that was not taken; from then on the reteller's ladder counts."""
-FRESH_MS = 1_000
-"""A first call that is due for less than this is made without asking who is acknowledged."""
 MOST_IN_HAND = 200
 """Calls that are made without the bus, at most; the reteller's ladder makes the others."""
 CATCH_UP_STEP = 1_000
@@ -57,31 +54,36 @@ class Notify:
         self._meter = meter
         self._reach = Reach()
         self._catching_up = CatchUp()
-        self._wanted: Batcher[str, bool] = Batcher(orders.unacknowledged)
+        self._untold: Batcher[str, Event | None] = Batcher(orders.unacknowledged)
         self._in_hand: set[asyncio.Task[None]] = set()
 
     async def tell(self, events: Sequence[Event], *, again: bool = False) -> None:
         """Put the calls on their way; where the bus is away, make them from here."""
-        now_ms = to_ms(self._clock.now())
         attempt = len(NOTIFY_WAITS_MS) if again else 0
         await asyncio.gather(
             *(
-                self._send(notify_due(event, now_ms, attempt))
+                self._send(NotifyDue(event.order_id, event.data["payment_id"], attempt))
                 for event in events
                 if event.type is EventType.PAYMENT_SUCCEEDED
             )
         )
 
     async def handle(self, message: NotifyDue) -> Fate:
-        """Call, unless the order is acknowledged already; a 2xx acknowledges it."""
-        if not await self._is_wanted(message):
+        """Call, unless the order is acknowledged already; a 2xx acknowledges it.
+
+        What is told is the database's: nobody who can write to the queue makes us sign anything.
+        """
+        event = await self._untold.submit(message.order_id)
+        if event is None:
             self._meter.notice_skipped("acknowledged")
             return DONE
+        if event.data["payment_id"] != message.payment_id:
+            return Park(AcknowledgeOutcome.NOT_THE_WINNER.value)
         if not self._reach.may_call(self._now_s()):
             self._meter.notice_skipped("away")
             await self._call_later(message)
             return DONE
-        outcome = await self._call(message)
+        outcome = await self._call(event)
         await self._note_reach(outcome)
         if outcome is not NoticeOutcome.OK:
             await self._call_later(message)
@@ -113,15 +115,11 @@ class Notify:
         except Unavailable as error:
             log.warning("notice.postponed", order_id=message.order_id, reason=str(error))
 
-    async def _is_wanted(self, message: NotifyDue) -> bool:
-        is_fresh = not message.attempt and to_ms(self._clock.now()) - message.due_ms < FRESH_MS
-        return is_fresh or await self._wanted.submit(message.order_id)
-
-    async def _call(self, message: NotifyDue) -> NoticeOutcome:
+    async def _call(self, event: Event) -> NoticeOutcome:
         began_s = self._now_s()
-        outcome = await self._notifier.notify(event_of(message))
+        outcome = await self._notifier.notify(event)
         self._meter.order_notified(outcome, self._now_s() - began_s)
-        log.debug("order.notified", order_id=message.order_id, outcome=outcome.value)
+        log.debug("order.notified", order_id=event.order_id, outcome=outcome.value)
         return outcome
 
     async def _acknowledge(self, message: NotifyDue) -> Fate:
@@ -136,8 +134,7 @@ class Notify:
         if message.attempt >= len(NOTIFY_WAITS_MS):
             return
         wait_ms = NOTIFY_WAITS_MS[message.attempt]
-        due_ms = to_ms(self._clock.now()) + wait_ms
-        again = replace(message, attempt=message.attempt + 1, due_ms=due_ms)
+        again = replace(message, attempt=message.attempt + 1)
         try:
             await self._timer.notify_after(wait_ms, again)
         except Unavailable as error:

@@ -185,8 +185,11 @@ class Orders(Protocol):
         """
         ...
 
-    async def unacknowledged(self, order_ids: Sequence[str]) -> list[bool]:
-        """Say of each order, in order, whether it is paid and still to be told of."""
+    async def unacknowledged(self, order_ids: Sequence[str]) -> list[Event | None]:
+        """Return the `payment.succeeded` of each order, in order, as it was first told.
+
+        None where nothing is to be told: the order is unknown, unpaid or acknowledged.
+        """
         ...
 
     async def cancel(self, order_id: str, now: datetime) -> list[Payment]:

@@ -61,4 +61,7 @@ SELECT * FROM closed;
 SELECT version FROM orders WHERE order_id = $1;
 
 -- name: unacknowledged
-SELECT order_id FROM orders WHERE order_id = ANY ($1::text[]) AND retell_at IS NOT NULL;
+SELECT o.order_id, o.settled_at AS occurred_at, o.success_data AS data, p.traceparent
+FROM orders o
+JOIN payments p ON p.payment_id = o.settled_by
+WHERE o.order_id = ANY ($1::text[]) AND o.retell_at IS NOT NULL;
