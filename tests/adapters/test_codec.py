@@ -23,7 +23,7 @@ from payonce.adapters.codec import (
 )
 from payonce.domain.errors import InvalidField
 from payonce.domain.events import EventType, make_event
-from payonce.domain.messages import CloseDue, Mode, NotifyDue, PollDue, RefundDue, event_of
+from payonce.domain.messages import CloseDue, Mode, NotifyDue, PollDue, RefundDue
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 POLL = PollDue("p-1", "o-1", "mock", 1999, "CNY", 2, 1_700_000_000_123, 1_700_007_200_000)
@@ -135,36 +135,26 @@ def test_wrong_look_at_a_refund_names_its_field(change: dict[str, object], field
     assert field == caught.value.field
 
 
-NOTICE = NotifyDue(
-    "968aec2c-0853-5a3e-a8c9-a34c7c08e8d5",
-    "o-1",
-    "p-1",
-    datetime(2026, 1, 31, 8, 0, 0, 123_456, tzinfo=UTC),
-    {"payment_id": "p-1", "amount": 1999, "paid_at": None},
-    1_700_000_000_123,
-    "00-a-b-01",
-    2,
-)
+NOTICE = NotifyDue("o-1", "p-1", 2)
 
 
 def test_notice_survives_the_bus() -> None:
-    """The event comes out as it went in, so that a call tells what the bus told."""
+    """What is sent as a call that is due is received as the same."""
     assert NOTICE == decode_notify(encode_due(NOTICE))
-    assert encode_event(event_of(NOTICE)) == encode_event(
-        event_of(decode_notify(encode_due(NOTICE)))
-    )
+
+
+def test_what_a_notice_says_beside_its_ids_is_not_read() -> None:
+    """Such as the event that messages carried once, or that somebody would have us sign."""
+    more = {"event_id": "e-1", "data": {"amount": 1}, "due_ms": 1, "occurred_at": "yesterday"}
+    body = msgspec.json.encode({**msgspec.to_builtins(NOTICE), **more})
+    assert NOTICE == decode_notify(body)
 
 
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"event_id": "a\r\nX-Evil: 1"}, "id"),
-        ({"event_id": ""}, "id"),
         ({"order_id": "o 1"}, "order_id"),
         ({"payment_id": "\x00"}, "payment_id"),
-        ({"data": []}, "data"),
-        ({"occurred_at": "yesterday"}, "occurred_at"),
-        ({"occurred_at": "2026-01-31T08:00:00"}, "occurred_at"),
         ({"attempt": -1}, "attempt"),
     ],
 )

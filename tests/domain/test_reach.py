@@ -1,6 +1,8 @@
 """Whether a called service is there: some failures in a row, then one trial at a time."""
 
-from payonce.domain.reach import FAILURES, LONGEST_S, Reach
+from itertools import pairwise
+
+from payonce.domain.reach import FAILURES, LONGEST_S, WELL_AFTER, CatchUp, Reach
 
 
 def away() -> Reach:
@@ -53,3 +55,47 @@ def test_an_answer_ends_it_and_says_that_it_was_away() -> None:
 def test_a_clock_that_was_put_back_defers_nothing() -> None:
     """No call waits for an hour because somebody set the time."""
     assert away().may_call(100.0 - 3_600)
+
+
+def catch_ups(one: CatchUp, seconds: range) -> list[int]:
+    """Return when all is told again, where the service falls and says yes every second."""
+    found = []
+    for second in seconds:
+        one.went_away()
+        one.said_no()
+        found += [second] * one.said_yes(second)
+    return found
+
+
+def test_catching_up_becomes_rarer_while_the_service_flaps() -> None:
+    """30 s, 1, 2, 4, 8 and from then on 10 minutes: never in vain, and not for ever."""
+    found = catch_ups(CatchUp(), range(4_000))
+    assert [30, 60, 120, 240, 480, 600, 600, 600, 600, 600] == [
+        after - before for before, after in pairwise(found)
+    ]
+
+
+def test_nothing_is_caught_up_without_an_outage_or_without_a_yes() -> None:
+    """And once for each outage; one that had to wait is not forgotten."""
+    one = CatchUp()
+    assert not one.said_yes(0)
+    one.went_away()
+    assert [True, False] == [one.said_yes(1), one.said_yes(2)]
+    one.went_away()
+    assert [False, True, False] == [one.said_yes(3), one.said_yes(31), one.said_yes(32)]
+
+
+def test_a_service_that_is_well_again_is_caught_up_with_soon() -> None:
+    """After so many yeses in a row; one no begins the count anew."""
+    one = CatchUp()
+    catch_ups(one, range(4_000))
+    for _ in range(WELL_AFTER):
+        one.said_yes(5_000)
+    assert [5_030, 5_090] == catch_ups(one, range(5_001, 5_200))
+
+
+def test_catching_up_outlives_a_clock_that_was_put_back() -> None:
+    """It is not put off for a year."""
+    one = CatchUp()
+    assert [1_000] == catch_ups(one, range(1_000, 1_001))
+    assert [5] == catch_ups(one, range(5, 6))

@@ -69,6 +69,7 @@ async def test_an_order_whose_event_was_lost_is_acknowledged_all_the_same(
             await worker.start()
             async with town.order_service():
                 await eventually(lambda: acknowledged(town, 3), 30)
+                await eventually(lambda: is_relayed(town))
                 told = len(heard)
                 await retell_another(town, heard)
             assert told == sum(event["subject"] in settled for _, event in heard)
@@ -84,6 +85,11 @@ async def test_an_order_whose_event_was_lost_is_acknowledged_all_the_same(
 async def acknowledged(town: Town, count: int) -> bool:
     """Say whether so many orders are booked."""
     return await town.acknowledged() == count
+
+
+async def is_relayed(town: Town) -> bool:
+    """Say whether nothing that was put back waits: it goes out, whoever has acknowledged."""
+    return await town.count("SELECT count(*) FROM outbox") == 0
 
 
 async def retell_another(town: Town, heard: list[Any]) -> None:

@@ -109,13 +109,13 @@ def teller(bench: Bench) -> Teller:
 
 
 async def test_a_settlement_puts_one_call_on_its_way_with_all_that_it_tells(teller: Teller) -> None:
-    """At once; the call is made of the same event that the bus got, and nothing is read for it."""
+    """At once; the call is made of the same event that the bus got, after one question."""
     [due] = await teller.settled()
     teller.bench.journal.calls.clear()
     assert DONE == await teller.notify.handle(due)
     assert teller.bench.bus.told == teller.service.called
     assert "trace-of-p1" == teller.service.called[0].traceparent
-    assert ["acknowledge"] == teller.bench.journal.calls
+    assert ["unacknowledged", "acknowledge"] == teller.bench.journal.calls
     assert {"o1"} == teller.bench.store.acknowledged
 
 
@@ -155,7 +155,9 @@ async def test_anything_but_a_yes_comes_again_on_the_waits(
         waits += [wait_ms for wait_ms, _ in teller.bench.bus.notices]
         dues = teller.taken()
     assert list(NOTIFY_WAITS_MS) == waits
-    assert {due.event_id} == {event.event_id for event in teller.service.called}
+    assert {event.event_id for event in teller.bench.bus.told} == {
+        event.event_id for event in teller.service.called
+    }
     assert set() == teller.bench.store.acknowledged
 
 
@@ -204,6 +206,33 @@ async def test_once_it_answers_everything_is_told_again_at_once(teller: Teller) 
     for due in again:
         await teller.notify.handle(due)
     assert {*store.orders} == store.acknowledged
+
+
+async def test_a_refusal_lets_calls_go_on_and_tells_nothing_again(teller: Teller) -> None:
+    """A service between 503 and 500 has its backlog told by the ladder alone, until a yes."""
+    bench = teller.bench
+    dues = await teller.settled(*(f"{n:02}" for n in range(40)))
+    for _ in range(5):
+        for due, outcome in zip(dues, [FAILED] * 5 + [REFUSED] * 2, strict=False):
+            teller.service.will_say(outcome)
+            bench.clock.move(10)
+            await teller.notify.handle(due)
+    assert (35, []) == (len(teller.service.called), bench.journal.of("make_all_due"))
+    teller.service.will_say(OK)
+    await teller.notify.handle(dues[0])
+    assert ["make_all_due"] == bench.journal.of("make_all_due")
+
+
+async def test_a_service_that_flaps_has_its_backlog_told_ever_more_rarely(teller: Teller) -> None:
+    """Five failures and a yes, again and again for an hour."""
+    bench = teller.bench
+    dues = await teller.settled(*(f"{n:03}" for n in range(130)))
+    for due in dues[:120]:
+        for outcome in (*[FAILED] * 5, OK):
+            teller.service.will_say(outcome)
+            bench.clock.move(5)
+            await teller.notify.handle(due)
+    assert 10 >= len(bench.journal.of("make_all_due")) >= 5
 
 
 async def test_an_answer_of_any_kind_says_that_it_is_there(teller: Teller) -> None:
@@ -282,6 +311,29 @@ async def test_a_lost_message_is_made_good_by_the_reteller(teller: Teller) -> No
     assert {"o1"} == bench.store.acknowledged
 
 
+@pytest.mark.parametrize("listens", [True, False])
+async def test_what_the_reteller_put_back_goes_out_though_its_call_was_taken(
+    teller: Teller,
+    listens: bool,
+) -> None:
+    """The broker lost its queues: the bound one is told; where none is bound, nothing stays."""
+    await teller.settled()
+    bench = teller.bench
+    bench.bus.told.clear()
+    if not listens:
+        bench.bus.stop_listening()
+    bench.clock.move(240)
+    reteller = Reteller(bench.store, Ladder((240_000,)), bench.clock, bench.meter, teller.notify)
+    await reteller.run_once()
+    [due] = teller.taken()
+    await teller.notify.handle(due)
+    assert {"o1"} == bench.store.acknowledged
+    for _ in range(2):
+        await bench.relay.run_once()
+        bench.clock.move(60)
+    assert (["payment.succeeded"] * listens, {}) == (bench.told(), bench.store.outbox)
+
+
 async def test_while_the_bus_is_away_calls_are_made_from_here(teller: Teller) -> None:
     """And the acknowledgement swallows no event: it goes out when the bus is back."""
     bench = teller.bench
@@ -338,10 +390,22 @@ async def test_an_absent_bus_leaves_a_refused_call_to_the_reteller(teller: Telle
 
 
 async def test_a_call_about_another_payment_is_parked(teller: Teller) -> None:
-    """A person looks at who put it there."""
+    """A person looks at who put it there; the order service hears nothing of it."""
     [due] = await teller.settled()
     forged = replace(due, payment_id="p9")
     assert Park("not-the-winner") == await teller.notify.handle(forged)
+    assert [] == teller.service.called
+
+
+@pytest.mark.parametrize("attempt", [0, 2])
+async def test_a_forged_message_makes_no_call_about_an_unpaid_order(
+    teller: Teller, attempt: int
+) -> None:
+    """Nor about one that nobody knows: payonce signs what its database says, and no more."""
+    await teller.bench.registered(registration("p1"))
+    for order_id in ("o1", "o9"):
+        assert DONE == await teller.notify.handle(NotifyDue(order_id, "p1", attempt))
+    assert ([], set()) == (teller.service.called, teller.bench.store.acknowledged)
 
 
 async def test_calls_are_counted_by_outcome(teller: Teller) -> None:

@@ -7,8 +7,7 @@ from datetime import datetime
 from payonce.adapters.postgres.repeats import find_conflict
 from payonce.domain.decide import Facts, Verdict
 from payonce.domain.effects import Effects, Entry
-from payonce.domain.events import Event, EventType
-from payonce.domain.ids import event_id
+from payonce.domain.events import Event
 from payonce.domain.messages import OrderAcknowledged, PaymentInitiated
 from payonce.domain.money import Money
 from payonce.domain.order import Order, OrderStatus, closing_of
@@ -205,7 +204,7 @@ class FakeStore(Counted):
         for _, key in due:
             self.retell_at[key] = next_at(self.settled_at[key])
             event = self.successes[key]
-            self.outbox.setdefault(event.event_id, Waiting(event, retold=True))
+            self.outbox.setdefault(event.event_id, Waiting(event))
         return [self.successes[key] for _, key in due]
 
     async def make_due(self, order_id: str, by: str, now: datetime) -> DueOutcome:
@@ -230,9 +229,9 @@ class FakeStore(Counted):
             winner = self.orders[order_id].settled_by
             self.entries.append(Entry(order_id, winner, now, "order.notify_asked", {"by": by}))
 
-    async def unacknowledged(self, order_ids: Sequence[str]) -> list[bool]:
+    async def unacknowledged(self, order_ids: Sequence[str]) -> list[Event | None]:
         """See the port."""
-        return [order_id in self.retell_at for order_id in order_ids]
+        return [self.successes[key] if key in self.retell_at else None for key in order_ids]
 
     def _register(self, wanted: Registration) -> Registered:
         message = wanted.message
@@ -365,9 +364,6 @@ class FakeStore(Counted):
             return AcknowledgeOutcome.UNKNOWN_ORDER
         if order.settled_by != message.payment_id:
             return AcknowledgeOutcome.NOT_THE_WINNER
-        key = event_id(EventType.PAYMENT_SUCCEEDED, order.order_id)
-        if key in self.outbox and self.outbox[key].retold:
-            del self.outbox[key]
         if order.order_id in self.acknowledged:
             return AcknowledgeOutcome.ALREADY
         self.acknowledged.add(order.order_id)

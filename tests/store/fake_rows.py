@@ -17,7 +17,6 @@ class Waiting:
     event: Event
     leased_until: datetime | None = None
     attempts: int = 0
-    retold: bool = False
 
     @property
     def due_at(self) -> datetime:

@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import Any
 
 from payonce.domain.errors import InvalidField
-from payonce.domain.events import Event, EventType
 from payonce.domain.ids import check_id
 from payonce.domain.money import check_amount, check_currency
 from payonce.domain.payment import Payment
@@ -111,45 +110,14 @@ class RefundDue:
 
 @dataclass(frozen=True, slots=True)
 class NotifyDue:
-    """Call the order service about a paid order; carries the event, so that nothing is read.
+    """Call the order service about a paid order; what is told stands in the database alone.
 
-    `due_ms` is ms since 1970, `attempt` counts the calls before this one.
+    `attempt` counts the calls before this one.
     """
 
-    event_id: str
     order_id: str
     payment_id: str
-    occurred_at: datetime
-    data: Mapping[str, Any]
-    due_ms: int
-    traceparent: str | None = None
     attempt: int = 0
-
-
-def notify_due(event: Event, due_ms: int, attempt: int = 0) -> NotifyDue:
-    """Return the call that tells of a `payment.succeeded`."""
-    return NotifyDue(
-        event_id=event.event_id,
-        order_id=event.order_id,
-        payment_id=event.data["payment_id"],
-        occurred_at=event.occurred_at,
-        data=event.data,
-        due_ms=due_ms,
-        traceparent=event.traceparent,
-        attempt=attempt,
-    )
-
-
-def event_of(message: NotifyDue) -> Event:
-    """Return the event that a call tells of."""
-    return Event(
-        message.event_id,
-        EventType.PAYMENT_SUCCEEDED,
-        message.order_id,
-        message.occurred_at,
-        message.data,
-        message.traceparent,
-    )
 
 
 def poll_of(payment: Payment, step: int, due_ms: int, mode: Mode = Mode.WATCH) -> PollDue:

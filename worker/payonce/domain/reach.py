@@ -2,6 +2,8 @@
 
 FAILURES = 5
 SHORTEST_S, LONGEST_S = 1.0, 5.0
+FIRST_CATCH_UP_S, LAST_CATCH_UP_S = 30.0, 600.0
+WELL_AFTER = 100
 
 
 class Reach:
@@ -42,3 +44,37 @@ class Reach:
         was_away = self.is_away
         self._failures, self._pause_s = 0, 0.0
         return was_away
+
+
+class CatchUp:
+    """When all that waits is told again: at the first yes after an outage, ever more rarely.
+
+    An outage soon after another doubles the wait between two such times, until the service has
+    said yes so often in a row that it is well again. A refusal is an answer, and no yes.
+    """
+
+    def __init__(self) -> None:
+        self._is_owed = False
+        self._yeses = 0
+        self._last_s = 0.0
+        self._wait_s = 0.0
+
+    def went_away(self) -> None:
+        """Note an outage."""
+        self._is_owed = True
+
+    def said_no(self) -> None:
+        """Note a call that was not taken, for whatever reason."""
+        self._yeses = 0
+
+    def said_yes(self, now_s: float) -> bool:
+        """Note a yes; True where all that waits is to be told again now."""
+        self._yeses += 1
+        if self._yeses >= WELL_AFTER:
+            self._wait_s = min(self._wait_s, FIRST_CATCH_UP_S)
+        if not self._is_owed or 0 <= now_s - self._last_s < self._wait_s:
+            return False
+        self._is_owed = False
+        self._last_s = now_s
+        self._wait_s = min(self._wait_s * 2, LAST_CATCH_UP_S) or FIRST_CATCH_UP_S
+        return True

@@ -3,16 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 import structlog
 
 from payonce.batching import Batcher
 from payonce.domain.errors import Unavailable
 from payonce.domain.events import Event, EventType
-from payonce.domain.messages import NotifyDue, OrderAcknowledged, event_of, notify_due
-from payonce.domain.reach import Reach
-from payonce.domain.times import to_ms
+from payonce.domain.messages import NotifyDue, OrderAcknowledged
+from payonce.domain.reach import CatchUp, Reach
 from payonce.ports.bus import DONE, Fate, Park, Timer
 from payonce.ports.clock import Clock
 from payonce.ports.meter import Meter
@@ -23,12 +21,9 @@ log = structlog.get_logger(__name__)
 
 NOTIFY_WAITS_MS = (1_000, 5_000, 30_000, 180_000)
 """Waits after a call that was not taken; from then on the reteller's ladder counts."""
-FRESH_MS = 1_000
-"""A first call that is due for less than this is made without asking who is acknowledged."""
 MOST_IN_HAND = 200
 """Calls that are made without the bus, at most; the reteller's ladder makes the others."""
 CATCH_UP_STEP = 1_000
-CATCH_UP_EVERY_S = 30.0
 
 Acknowledged = Callable[[OrderAcknowledged], Awaitable[AcknowledgeOutcome]]
 """Notes an acknowledgement."""
@@ -38,7 +33,7 @@ class Notify:
     """Takes calls that are due, and puts new ones on their way (`ports.notifier.Notices`).
 
     An order service that cannot be reached is asked how it stands every few seconds, by one call;
-    the others wait. Once it answers, every order that is not acknowledged is told again at once.
+    the others wait. Once it says yes, every order that is not acknowledged is told again at once.
     """
 
     def __init__(  # noqa: PLR0913 - a call touches both servers and the order service
@@ -58,32 +53,37 @@ class Notify:
         self._clock = clock
         self._meter = meter
         self._reach = Reach()
-        self._caught_up_at: datetime | None = None
-        self._wanted: Batcher[str, bool] = Batcher(orders.unacknowledged)
+        self._catching_up = CatchUp()
+        self._untold: Batcher[str, Event | None] = Batcher(orders.unacknowledged)
         self._in_hand: set[asyncio.Task[None]] = set()
 
     async def tell(self, events: Sequence[Event], *, again: bool = False) -> None:
         """Put the calls on their way; where the bus is away, make them from here."""
-        now_ms = to_ms(self._clock.now())
         attempt = len(NOTIFY_WAITS_MS) if again else 0
         await asyncio.gather(
             *(
-                self._send(notify_due(event, now_ms, attempt))
+                self._send(NotifyDue(event.order_id, event.data["payment_id"], attempt))
                 for event in events
                 if event.type is EventType.PAYMENT_SUCCEEDED
             )
         )
 
     async def handle(self, message: NotifyDue) -> Fate:
-        """Call, unless the order is acknowledged already; a 2xx acknowledges it."""
-        if not await self._is_wanted(message):
+        """Call, unless the order is acknowledged already; a 2xx acknowledges it.
+
+        What is told is the database's: nobody who can write to the queue makes us sign anything.
+        """
+        event = await self._untold.submit(message.order_id)
+        if event is None:
             self._meter.notice_skipped("acknowledged")
             return DONE
+        if event.data["payment_id"] != message.payment_id:
+            return Park(AcknowledgeOutcome.NOT_THE_WINNER.value)
         if not self._reach.may_call(self._now_s()):
             self._meter.notice_skipped("away")
             await self._call_later(message)
             return DONE
-        answer = await self._call(message)
+        answer = await self._call(event)
         if answer.outcome is not NoticeOutcome.OK:
             self._say_why(message, answer)
         await self._note_reach(answer)
@@ -117,15 +117,11 @@ class Notify:
         except Unavailable as error:
             log.warning("notice.postponed", order_id=message.order_id, reason=str(error))
 
-    async def _is_wanted(self, message: NotifyDue) -> bool:
-        is_fresh = not message.attempt and to_ms(self._clock.now()) - message.due_ms < FRESH_MS
-        return is_fresh or await self._wanted.submit(message.order_id)
-
-    async def _call(self, message: NotifyDue) -> NoticeAnswer:
+    async def _call(self, event: Event) -> NoticeAnswer:
         began_s = self._now_s()
-        answer = await self._notifier.notify(event_of(message))
+        answer = await self._notifier.notify(event)
         self._meter.order_notified(answer.outcome, self._now_s() - began_s)
-        log.debug("order.notified", order_id=message.order_id, outcome=answer.outcome.value)
+        log.debug("order.notified", order_id=event.order_id, outcome=answer.outcome.value)
         return answer
 
     def _say_why(self, message: NotifyDue, answer: NoticeAnswer) -> None:
@@ -153,18 +149,19 @@ class Notify:
         wait_ms = _wait_ms(message)
         if wait_ms is None:
             return
-        due_ms = to_ms(self._clock.now()) + wait_ms
-        again = replace(message, attempt=message.attempt + 1, due_ms=due_ms)
+        again = replace(message, attempt=message.attempt + 1)
         try:
             await self._timer.notify_after(wait_ms, again)
         except Unavailable as error:
             log.warning("notice.postponed", order_id=message.order_id, reason=str(error))
 
     async def _note_reach(self, answer: NoticeAnswer) -> None:
-        if answer.outcome in {NoticeOutcome.FAILED, NoticeOutcome.TIMEOUT}:
+        now_s, outcome = self._now_s(), answer.outcome
+        if outcome in {NoticeOutcome.FAILED, NoticeOutcome.TIMEOUT}:
             was_away = self._reach.is_away
-            self._reach.failed(self._now_s())
+            self._reach.failed(now_s)
             if self._reach.is_away and not was_away:
+                self._catching_up.went_away()
                 log.warning(
                     "order_service.away",
                     address=self._notifier.address,
@@ -173,16 +170,15 @@ class Notify:
                     reason=answer.reason,
                 )
         elif self._reach.answered():
-            log.info("order_service.back")
+            log.info("order_service.back", outcome=outcome.value)
+        if outcome is not NoticeOutcome.OK:
+            self._catching_up.said_no()
+        elif self._catching_up.said_yes(now_s):
             await self._catch_up()
 
     async def _catch_up(self) -> None:
         """Have all that is not acknowledged told again now, not when the ladder would."""
         now = self._clock.now()
-        last = self._caught_up_at
-        if last is not None and 0 <= (now - last).total_seconds() < CATCH_UP_EVERY_S:
-            return
-        self._caught_up_at = now
         try:
             while await self._retelling.make_all_due(None, now, CATCH_UP_STEP) == CATCH_UP_STEP:
                 pass

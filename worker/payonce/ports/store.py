@@ -181,13 +181,15 @@ class Orders(Protocol):
     ) -> list[AcknowledgeOutcome]:
         """Note that the order service booked the settling payment; one outcome each, in order.
 
-        Takes back what was retold and is not published yet; an event that was never told stays in
-        the outbox, since other queues may be bound for it.
+        Takes nothing out of the outbox: other queues may be bound for what waits there.
         """
         ...
 
-    async def unacknowledged(self, order_ids: Sequence[str]) -> list[bool]:
-        """Say of each order, in order, whether it is paid and still to be told of."""
+    async def unacknowledged(self, order_ids: Sequence[str]) -> list[Event | None]:
+        """Return the `payment.succeeded` of each order, in order, as it was first told.
+
+        None where nothing is to be told: the order is unknown, unpaid or acknowledged.
+        """
         ...
 
     async def cancel(self, order_id: str, now: datetime) -> list[Payment]:

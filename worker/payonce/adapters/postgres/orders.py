@@ -7,9 +7,8 @@ from asyncpg import Record
 
 from payonce.adapters.postgres.database import Connection, Database
 from payonce.adapters.postgres.queries import load
-from payonce.adapters.postgres.rows import columns, payment_of
-from payonce.domain.events import EventType
-from payonce.domain.ids import event_id
+from payonce.adapters.postgres.rows import columns, payment_of, success_of
+from payonce.domain.events import Event
 from payonce.domain.messages import OrderAcknowledged
 from payonce.domain.payment import Payment
 from payonce.domain.watch import CLOSE_AGAIN_AFTER
@@ -30,22 +29,19 @@ class Orders:
         """Note that the order service booked the settling payments; one statement for all."""
         # Of two ways in which one batch tells of the same, the first counts.
         ways = {(one.order_id, one.payment_id): one.way for one in reversed(messages)}
-        values = (
-            (order_id, payment_id, event_id(EventType.PAYMENT_SUCCEEDED, order_id), way)
-            for (order_id, payment_id), way in ways.items()
-        )
-        rows = await self._database.fetch(SQL["acknowledge"], *columns(values, 4), now)
+        values = ((order_id, payment_id, way) for (order_id, payment_id), way in ways.items())
+        rows = await self._database.fetch(SQL["acknowledge"], *columns(values, 3), now)
         winners = {row["order_id"]: row["settled_by"] for row in rows}
         told = {row["order_id"] for row in rows if row["acknowledged_at"] is not None}
         outcomes = [_outcome(message, winners, told) for message in messages]
         self._database.orders_changed(_acknowledged(messages, outcomes, rows))
         return outcomes
 
-    async def unacknowledged(self, order_ids: Sequence[str]) -> list[bool]:
-        """Say of each order whether it is paid and still to be told of."""
+    async def unacknowledged(self, order_ids: Sequence[str]) -> list[Event | None]:
+        """Return what is still to be told of each order, None where that is nothing."""
         rows = await self._database.fetch(SQL["unacknowledged"], list(set(order_ids)))
-        waiting = {row["order_id"] for row in rows}
-        return [order_id in waiting for order_id in order_ids]
+        waiting = {row["order_id"]: success_of(row) for row in rows}
+        return [waiting.get(order_id) for order_id in order_ids]
 
     async def cancel(self, order_id: str, now: datetime) -> list[Payment]:
         """Cancel an OPEN or unknown order; return the unfinished payments of a cancelled one."""

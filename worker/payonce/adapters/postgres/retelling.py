@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from asyncpg import Record
-
 from payonce.adapters.postgres.database import Connection, Database
 from payonce.adapters.postgres.queries import load
-from payonce.adapters.postgres.rows import columns, from_json
+from payonce.adapters.postgres.rows import columns, success_of
 from payonce.domain.events import Event, EventType
 from payonce.domain.ids import event_id
 from payonce.ports.store import DueOutcome
@@ -34,9 +32,8 @@ class Retelling:
             ]
             if not values:
                 return []
-            return [
-                _event(row) for row in await connection.fetch(SQL["retell"], *columns(values, 3))
-            ]
+            rows = await connection.fetch(SQL["retell"], *columns(values, 3))
+            return [success_of(row) for row in rows]
 
         return await self._database.transact(work)
 
@@ -54,14 +51,3 @@ class Retelling:
         """Have up to `limit` orders told again now; return how many were not due before."""
         rows = await self._database.fetch(SQL["make_all_due"], by, now, limit)
         return int(rows[0]["orders"])
-
-
-def _event(row: Record) -> Event:
-    return Event(
-        str(row["event_id"]),
-        EventType.PAYMENT_SUCCEEDED,
-        row["order_id"],
-        row["occurred_at"],
-        from_json(row["data"]),
-        row["traceparent"],
-    )

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 from asyncpg import Record
 
+from payonce.domain.events import Event, EventType
+from payonce.domain.ids import event_id
 from payonce.domain.order import Order, OrderStatus
 from payonce.domain.payment import MismatchReason, Payment, PaymentStatus
 
@@ -74,3 +76,16 @@ def from_json(text: str) -> Mapping[str, Any]:
 
 def _replace_nul(found: "re.Match[str]") -> str:
     return found.group(1) or "\\ufffd"
+
+
+def success_of(row: Record) -> Event:
+    """Return the `payment.succeeded` of a paid order, as it was first told."""
+    order_id = row["order_id"]
+    return Event(
+        event_id(EventType.PAYMENT_SUCCEEDED, order_id),
+        EventType.PAYMENT_SUCCEEDED,
+        order_id,
+        row["occurred_at"],
+        from_json(row["data"]),
+        row["traceparent"],
+    )

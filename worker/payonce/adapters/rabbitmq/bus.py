@@ -36,7 +36,7 @@ class RabbitTimer:
 
     async def notify_after(self, wait_ms: int, message: NotifyDue) -> None:
         """Deliver `message` to the notify queue after `wait_ms`. Raises Unavailable."""
-        message_id = f"{message.event_id}/{message.attempt}"
+        message_id = f"{message.order_id}/{message.attempt}"
         await self._send(WorkQueue.NOTIFY, wait_ms, encode_due(message), message_id)
 
     async def _send(self, dest: WorkQueue, wait_ms: int, body: bytes, message_id: str) -> None:

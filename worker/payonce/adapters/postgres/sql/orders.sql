@@ -1,20 +1,19 @@
 -- name: acknowledge
--- Returns the orders as they were before. An event that was never told stays in the outbox: queues
--- that are bound for it are owed it, whoever acknowledged the order. What was put back is taken back.
+-- Returns the orders as they were before. The outbox is left alone: queues that are bound for an
+-- event are owed it, whoever acknowledged the order, also where it was put back.
 WITH locked AS MATERIALIZED (
     SELECT
-        o.order_id, o.settled_by, o.acknowledged_at, o.version, w.payment_id, w.event_id, w.way
-    FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[])
-        AS w (order_id, payment_id, event_id, way)
+        o.order_id, o.settled_by, o.acknowledged_at, o.version, w.payment_id, w.way
+    FROM unnest($1::text[], $2::text[], $3::text[]) AS w (order_id, payment_id, way)
     JOIN orders o ON o.order_id = w.order_id
     ORDER BY o.order_id
     FOR NO KEY UPDATE OF o
 ), booked AS MATERIALIZED (
-    SELECT order_id, payment_id, event_id, way, acknowledged_at
+    SELECT order_id, payment_id, way, acknowledged_at
     FROM locked WHERE settled_by = payment_id
 ), acknowledged AS (
     UPDATE orders o SET
-        acknowledged_at = $5,
+        acknowledged_at = $4,
         retell_at = NULL,
         success_data = NULL,
         version = o.version + 1
@@ -22,14 +21,8 @@ WITH locked AS MATERIALIZED (
     WHERE o.order_id = b.order_id AND b.acknowledged_at IS NULL
 ), noted AS (
     INSERT INTO timeline (order_id, payment_id, at, kind, detail)
-    SELECT order_id, payment_id, $5, 'order.acknowledged', jsonb_build_object('by', way)
+    SELECT order_id, payment_id, $4, 'order.acknowledged', jsonb_build_object('by', way)
     FROM booked WHERE acknowledged_at IS NULL
-), removed AS (
-    DELETE FROM outbox WHERE event_id IN (
-        SELECT e.event_id FROM outbox e
-        WHERE e.retold AND e.event_id IN (SELECT event_id FROM booked)
-        ORDER BY e.event_id FOR UPDATE
-    )
 )
 SELECT order_id, settled_by, acknowledged_at, version FROM locked;
 
@@ -68,4 +61,7 @@ SELECT * FROM closed;
 SELECT version FROM orders WHERE order_id = $1;
 
 -- name: unacknowledged
-SELECT order_id FROM orders WHERE order_id = ANY ($1::text[]) AND retell_at IS NOT NULL;
+SELECT o.order_id, o.settled_at AS occurred_at, o.success_data AS data, p.traceparent
+FROM orders o
+JOIN payments p ON p.payment_id = o.settled_by
+WHERE o.order_id = ANY ($1::text[]) AND o.retell_at IS NOT NULL;

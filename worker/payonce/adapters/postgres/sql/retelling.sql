@@ -22,7 +22,7 @@ WITH planned AS (
     FROM events
     ON CONFLICT DO NOTHING
 )
-SELECT event_id, order_id, occurred_at, data, traceparent FROM events ORDER BY occurred_at;
+SELECT order_id, occurred_at, data, traceparent FROM events ORDER BY occurred_at;
 
 -- name: make_due
 -- Returns the order as it was before.
