@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol
-from urllib.parse import parse_qs, quote, urlencode
+from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 import structlog
@@ -17,6 +17,7 @@ from payonce.domain.claim import Refusal
 from payonce.domain.errors import InvalidField, Unavailable
 from payonce.domain.ids import payment_id
 from payonce.edge.auth import Auth, not_this_order
+from payonce.edge.bodies import read_form
 from payonce.edge.pages.amounts import format_amount
 from payonce.edge.pages.channels import Channel
 from payonce.edge.pages.codes import code_of, link_of
@@ -30,7 +31,6 @@ from payonce.ports.clock import Clock
 log = structlog.get_logger(__name__)
 
 TOKEN, LANGUAGE, NOTICE = "token", "lang", "notice"
-MOST_FIELDS = 10
 AGAIN_AFTER_S = 3
 """A browser asks again for a page that could not be made."""
 
@@ -115,7 +115,7 @@ class Checkout:
         """Apply for a payment through the channel chosen, and send the browser to its page."""
         arrived_at, earlier = self._clock.now(), await self._payment(request)
         order_id = earlier["order_id"]
-        fields = await _form(request)
+        fields = await read_form(request)
         to = Addresses(
             order_id, await self._auth.order_token(order_id), request.query.get(LANGUAGE)
         )
@@ -217,13 +217,3 @@ def _see(address: str) -> web.Response:
 def _notice(request: web.Request) -> str | None:
     found = request.query.get(NOTICE)
     return found if found in NOTICES else None
-
-
-async def _form(request: web.Request) -> Mapping[str, Any]:
-    """Return the fields of a form; what cannot be read has none."""
-    text = (await request.read()).decode(errors="replace")
-    try:
-        fields = parse_qs(text, max_num_fields=MOST_FIELDS)
-    except ValueError:
-        return {}
-    return {name: values[0] for name, values in fields.items()}
