@@ -95,7 +95,7 @@ class Checkout:
         order = await self._stories.order(payment["order_id"], timeline=False)
         if order is None:
             raise not_this_order()
-        shown = panel_of(order, payment["payment_id"], self._clock.now())
+        shown = panel_of(order, payment, self._clock.now())
         token = await self._auth.order_token(order["order_id"])
         words = self._words_for(request)
         return self._pages.answer(
