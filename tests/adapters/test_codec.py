@@ -24,6 +24,7 @@ from payonce.adapters.codec import (
 from payonce.domain.errors import InvalidField
 from payonce.domain.events import EventType, make_event
 from payonce.domain.messages import CloseDue, Mode, NotifyDue, PollDue, RefundDue
+from payonce.domain.times import EARLIEST_MS, LATEST_MS
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 POLL = PollDue("p-1", "o-1", "mock", 1999, "CNY", 2, 1_700_000_000_123, 1_700_007_200_000)
@@ -34,7 +35,7 @@ ids = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}", fullmatch=True)
 names = st.text(min_size=1, max_size=64)
 refs = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=64)
 counts = st.integers(0, 2**31 - 1)
-times_ms = st.integers(0, 2**53)
+times_ms = st.integers(EARLIEST_MS, LATEST_MS)
 
 
 @given(
@@ -86,6 +87,9 @@ def test_poll_of_a_later_version_is_understood() -> None:
         ({"amount": 1.5}, "amount"),
         ({"mode": "never"}, "mode"),
         ({"polls": [[1, 2]]}, "polls[0]"),
+        ({"polls": [[1, 2**62, "PENDING"]]}, "polls"),
+        ({"due_ms": 2**62}, "due_ms"),
+        ({"expires_ms": -(2**62)}, "expires_ms"),
     ],
 )
 def test_wrong_poll_names_its_field(change: dict[str, object], field: str) -> None:

@@ -47,6 +47,7 @@ class FakeStates:
     reads: list[list[Known]] = field(default_factory=list)
     looks: int = 0
     away: bool = False
+    broken: bool = False
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -70,6 +71,8 @@ class FakeStates:
         """See the port."""
         if self.away:
             raise Unavailable("postgresql", "it is away")
+        if self.broken:
+            raise LookupError("no such field")
         self.reads.append(list(wanted))
         states = [self._state(one, timeline=timeline) for one in wanted]
         await self.gate.wait()

@@ -1,6 +1,7 @@
 """The console over HTTP: who gets in, what is refused, what is shown of hostile words."""
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.support.console import (
     ANN,
@@ -307,3 +308,44 @@ async def test_a_session_does_not_wait_nor_a_browser_that_was_in_before(inside: 
     csrf = await inside.csrf()
     await inside.client.post("/ops/logout", data={"csrf": csrf}, headers=SAME_SITE)
     assert 303 == (await inside.log_in()).status
+
+
+ODD_FORMS = [
+    ("application/x-www-form-urlencoded; charset=nonexistent", b"token=secret"),
+    ("application/x-www-form-urlencoded; charset=rot13", b"token=secret"),
+    ("application/x-www-form-urlencoded; charset=utf-16", b"token=secret!"),
+    ("application/x-www-form-urlencoded", b"token=secret\xff"),
+    ("application/x-www-form-urlencoded", b"&token=secret" * 200),
+    ("multipart/form-data; boundary=b", b"--b\r\nsecret\r\n"),
+    ("multipart/form-data", b"token=secret"),
+    (
+        "multipart/form-data; boundary=b",
+        (
+            b"--b\r\nContent-Disposition: form-data; name=token\r\n"
+            b"Content-Transfer-Encoding: secret\r\n\r\nsecret\r\n--b--\r\n"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "body"), ODD_FORMS, ids=range(len(ODD_FORMS)))
+async def test_an_odd_form_is_refused_and_nothing_of_it_is_logged(
+    console: Console, kind: str, body: bytes
+) -> None:
+    """Whatever charset or encoding it names: no fault of ours, no token in the log."""
+    with capture_logs() as lines:
+        answer = await console.client.post(
+            "/ops/login", data=body, headers={**SAME_SITE, "Content-Type": kind}
+        )
+    assert answer.status in {401, 422}
+    assert "request.failed" not in [one["event"] for one in lines]
+    assert "secret" not in str(lines)
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "//]"])
+async def test_an_origin_that_is_no_address_is_foreign(console: Console, origin: str) -> None:
+    """403, as every other one."""
+    answer = await console.client.post(
+        "/ops/login", data={"token": ANN}, headers={"Origin": origin}, allow_redirects=False
+    )
+    assert 403 == answer.status

@@ -10,6 +10,8 @@ import pytest
 
 import payonce
 from payonce.adapters.postgres.dashboard import Flight
+from payonce.adapters.rabbitmq.parked import Parked
+from payonce.bootstrap.parked import parked_view
 from payonce.domain.decide import Verdict
 from payonce.domain.errors import Unavailable
 from payonce.domain.risk import Rule
@@ -289,3 +291,16 @@ async def test_the_shelf_stays_small(reading: Reading) -> None:
     for number in range(1_000):
         await shelf.get(number, reading)
     assert 128 == len(shelf._kept)
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "shown"),
+    [(2**62, "9999-12-31T23:59:59.999Z"), (-(2**63), "0001-01-01T00:00:00.000Z")],
+)
+def test_a_time_that_there_is_not_hides_nothing(at_ms: int, shown: str) -> None:
+    """A stranger's number in one message or poll: the nearest time, and all others are shown."""
+    parked = Parked("m-1", "why", "q", at_ms, None, {}, b"{}")
+    assert shown == parked_view(parked)["parked_at"]
+    detail = {"polls": [[0, at_ms, "PENDING"]]}
+    entry = {"at": shown, "kind": "payment.failed", "payment_id": "p-1", "detail": detail}
+    assert [shown, shown] == [one.at for one in lines_of([entry])]

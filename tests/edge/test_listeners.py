@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack
 
 import pytest
+from structlog.testing import capture_logs
 
 from payonce.adapters.memory.changes import MemoryChanges
 from payonce.domain.errors import Unavailable
@@ -177,6 +178,26 @@ async def test_a_database_that_is_away_is_asked_again(house: House) -> None:
     house.states.away = False
     house.clock.move(module.READ_AGAIN_S)
     assert 2 == await taken(one)
+
+
+@pytest.mark.parametrize("for_shop", [False, True])
+async def test_a_reading_that_fails_is_logged_and_tried_again(
+    house: House,
+    for_shop: bool,
+) -> None:
+    """Whatever went wrong: the next look at all versions heals the stream."""
+    crowd = [await house.join(for_shop=for_shop), await house.join(for_shop=not for_shop)]
+    for one in crowd:
+        await taken(one)
+    house.states.broken = True
+    with capture_logs() as lines:
+        house.change()
+        await eventually(lambda: house.listeners._topics["o1"].reading is None)
+    assert ["push.failed"] == [one["event"] for one in lines]
+    house.states.broken = False
+    for _ in range(module.LOOK_EACH + 1):
+        await house.listeners.run_once()
+    assert [2, 2] == [await taken(one) for one in crowd]
 
 
 async def test_a_change_that_is_none_is_asked_about_once(house: House) -> None:

@@ -14,7 +14,7 @@ from tests.store.making import NOW
 def panel(*others: dict[str, Any], later_s: float = 0.0, **changed: Any) -> Panel:
     """Return what is shown of payment p-1 of an open order, so much later."""
     found = order(payment(**changed), *others)
-    return panel_of(found, "p-1", NOW + timedelta(seconds=later_s))
+    return panel_of(found, payment(), NOW + timedelta(seconds=later_s))
 
 
 @pytest.mark.parametrize(
@@ -78,16 +78,16 @@ def test_a_paid_order_is_paid() -> None:
     """By this payment or by another one, whatever became of it."""
     late = NOW + timedelta(hours=3)
     mine = order(payment(status="SUCCEEDED"), status="PAID", settled_by="p-1")
-    assert State.PAID is panel_of(mine, "p-1", late).state
-    assert panel_of(mine, "p-1", late).is_final
+    assert State.PAID is panel_of(mine, payment(), late).state
+    assert panel_of(mine, payment(), late).is_final
     for status in ("PENDING", "SUCCEEDED", "FAILED", "CLOSED"):
         other = order(payment(status=status), status="PAID", settled_by="p-2")
-        assert State.PAID_BY_ANOTHER is panel_of(other, "p-1", late).state
+        assert State.PAID_BY_ANOTHER is panel_of(other, payment(), late).state
 
 
 def test_a_cancelled_order_takes_nothing() -> None:
     """Not even where its payment could be paid."""
-    found = panel_of(order(payment(), status="CANCELLED"), "p-1", NOW)
+    found = panel_of(order(payment(), status="CANCELLED"), payment(), NOW)
     assert (State.CANCELLED, False) == (found.state, found.may_choose)
 
 
@@ -95,7 +95,7 @@ def test_money_that_goes_back_is_waited_for() -> None:
     """The page is final once that has ended, for the shopper: a person may yet send it."""
     mine = payment(status="SUCCEEDED")
     found = order(mine, status="PAID", settled_by="p-2")
-    assert not panel_of(found, "p-1", NOW).is_final
+    assert not panel_of(found, mine, NOW).is_final
     for status, is_final in (
         ("REQUESTED", False),
         ("SUBMITTED", False),
@@ -104,9 +104,9 @@ def test_money_that_goes_back_is_waited_for() -> None:
         ("REJECTED", True),
     ):
         found["refunds"] = [refund(status)]
-        assert is_final is panel_of(found, "p-1", NOW).is_final
+        assert is_final is panel_of(found, mine, NOW).is_final
     found["refunds"] = [refund("SUCCEEDED", payment_id="p-3")]
-    assert not panel_of(found, "p-1", NOW).is_final
+    assert not panel_of(found, mine, NOW).is_final
 
 
 @pytest.mark.parametrize(
@@ -127,14 +127,15 @@ def test_a_payment_that_may_yet_bring_money_is_followed(
 ) -> None:
     """The order needs nothing more; the shopper may still pay by this one, or have paid."""
     settled_by = "p-2" if status == "PAID" else None
-    found = order(payment(**changed), status=status, settled_by=settled_by)
-    assert is_final is panel_of(found, "p-1", NOW).is_final
+    mine = payment(**changed)
+    found = order(mine, status=status, settled_by=settled_by)
+    assert is_final is panel_of(found, mine, NOW).is_final
 
 
 def test_a_winner_whose_money_was_sent_back_says_so() -> None:
     """The gateway told of it."""
     paid = payment(status="SUCCEEDED", reversed_amount=1999)
-    assert panel_of(order(paid, status="PAID", settled_by="p-1"), "p-1", NOW).is_reversed
+    assert panel_of(order(paid, status="PAID", settled_by="p-1"), payment(), NOW).is_reversed
 
 
 def test_every_state_and_refund_has_a_way_of_being_told() -> None:
@@ -153,3 +154,12 @@ def test_what_changes_the_page_changes_what_is_shown(changed: dict[str, Any]) ->
     assert before != shown_of(order(payment(**changed)))
     assert before != shown_of(order(payment(), version=2))
     assert before != shown_of(order(payment(), refunds=[refund("HELD")]))
+
+
+def test_a_payment_that_its_order_does_not_list_is_shown() -> None:
+    """An order of very many payments lists the newest ones, and the page of each still works."""
+    found = order(payment("p-2"))
+    assert State.PAY is panel_of(found, payment(), NOW).state
+    older = panel_of(found, payment(status="CLOSED"), NOW)
+    assert (State.REPLACED, "p-2") == (older.state, older.newest)
+    assert shown_of(found) == older.shown

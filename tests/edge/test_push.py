@@ -1,14 +1,17 @@
 """Streams over real connections: those of slow clients, of many, and at the end."""
 
 import asyncio
+import contextlib
 import json
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from payonce.adapters.clock import SystemClock
 from payonce.adapters.memory.changes import MemoryChanges
@@ -31,6 +34,9 @@ UPGRADE = (
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 )
+
+PING = b"\x89\x80mask"
+"""An empty one, masked."""
 
 
 class Door:
@@ -214,6 +220,21 @@ async def test_who_asks_for_no_websocket_is_told_how() -> None:
         async with session.get(url.partition("?")[0]) as answer:
             assert 401 == answer.status
         assert 0 == door.meter.listeners["ws"]
+
+
+async def test_a_websocket_that_pings_and_is_gone_is_no_fault() -> None:
+    """The answers to its pings have nobody to go to."""
+    async with opened() as door:
+        with capture_logs() as lines:
+            for _ in range(5):
+                client = await door.connect(kind="ws", more=UPGRADE)
+                await eventually(lambda: door.meter.listeners["ws"] == 1)
+                with contextlib.suppress(BlockingIOError):
+                    client.send(PING * 10_000)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.close()
+                await eventually(lambda: door.meter.listeners["ws"] == 0)
+    assert "request.failed" not in [one["event"] for one in lines]
 
 
 async def test_a_head_request_does_not_wait_for_the_end() -> None:

@@ -16,6 +16,7 @@ from payonce.domain.messages import OrderAcknowledged
 from payonce.domain.people import Word, resolve_payment
 from payonce.domain.refunding import ResolvedAs
 from payonce.domain.report import GatewayReport, Outcome
+from payonce.ports.states import Known
 from tests.handlers.fakes import FakeClock
 from tests.store.making import (
     EXPIRES,
@@ -153,3 +154,22 @@ async def test_a_persons_word_is_told(bench: Bench) -> None:
         resolve_payment, resolved_as=ResolvedAs.KEPT, word=Word("ann", "a gift"), now=NOW
     )
     assert await bench.told_after(bench.books.refunds.change_payment("p1", judge))
+
+
+async def test_of_very_many_payments_the_newest_are_shown_and_the_winner(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By time, as ever."""
+    monkeypatch.setattr("payonce.adapters.postgres.states.MOST_SHOWN", 4)
+    await register(bench.store, registration("winner"))
+    await settle(bench.store, success("winner"))
+    many = [
+        registration(f"p{n}", initiated_at=later(n + 1), expires_at=later(n + 900))
+        for n in range(6)
+    ]
+    await register(bench.store, *many)
+    [state] = await bench.states.read([Known("o1")])
+    assert state is not None
+    assert state.view is not None
+    shown = [one["payment_id"] for one in state.view["payments"]]
+    assert ["winner", "p3", "p4", "p5"] == shown

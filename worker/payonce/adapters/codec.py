@@ -18,7 +18,7 @@ from payonce.domain.messages import (
     check_gateway_ref,
 )
 from payonce.domain.money import check_amount
-from payonce.domain.times import format_time
+from payonce.domain.times import EARLIEST_MS, LATEST_MS, format_time
 
 JSON = "application/json"
 CLOUDEVENT = "application/cloudevents+json"
@@ -71,6 +71,10 @@ def decode_poll(body: bytes) -> PollDue:
     _check_charge(message)
     _check_count(message.step, "step")
     _check_count(message.epoch, "epoch")
+    _check_ms(message.due_ms, "due_ms")
+    _check_ms(message.expires_ms, "expires_ms")
+    for _, at_ms, _ in message.polls:
+        _check_ms(at_ms, "polls")
     return message
 
 
@@ -234,6 +238,12 @@ def _check_ids(message: PollDue | CloseDue | RefundDue) -> None:
 def _check_count(value: int, field: str) -> None:
     if not 0 <= value <= _MOST:
         raise InvalidField(field, f"{value!r:.40} is out of range", f"0 to {_MOST}")
+
+
+def _check_ms(value: int, field: str) -> None:
+    if not EARLIEST_MS <= value <= LATEST_MS:
+        allowed = f"{EARLIEST_MS} to {LATEST_MS}"
+        raise InvalidField(field, f"{value!r:.40} is out of range", allowed)
 
 
 def _check_size(body: bytes) -> None:

@@ -6,6 +6,9 @@ from payonce.domain.errors import InvalidField
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+EARLIEST_MS = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
+LATEST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
+"""The first and the last millisecond of which there is a time: years 1 and 9999."""
 ALLOWED_TIME = "RFC 3339 with a zone, such as 2026-01-31T08:00:00Z"
 
 
@@ -15,8 +18,8 @@ def to_ms(time: datetime) -> int:
 
 
 def from_ms(time_ms: int) -> datetime:
-    """Return the aware UTC time of milliseconds since 1970."""
-    return _EPOCH + timedelta(milliseconds=time_ms)
+    """Return the aware UTC time of milliseconds since 1970; the nearest one if there is none."""
+    return _EPOCH + timedelta(milliseconds=min(max(time_ms, EARLIEST_MS), LATEST_MS))
 
 
 def format_time(time: datetime) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qs
 
 import msgspec
 from aiohttp import web
@@ -9,6 +10,7 @@ from aiohttp import web
 from payonce.domain.errors import InvalidField
 
 _ALLOWED = "a JSON object"
+_MOST_FIELDS = 100
 
 
 async def read_object(request: web.Request) -> Mapping[str, Any]:
@@ -22,6 +24,19 @@ async def read_object(request: web.Request) -> Mapping[str, Any]:
     if not isinstance(data, dict):
         raise InvalidField("body", f"is {_kind(data)}", _ALLOWED)
     return data
+
+
+async def read_form(request: web.Request) -> Mapping[str, str]:
+    """Return the fields of a urlencoded form in a request's body; what cannot be read has none.
+
+    The library's own reading would obey whatever charset and encoding the sender names.
+    """
+    text = (await request.read()).decode(errors="replace")
+    try:
+        fields = parse_qs(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        return {}
+    return {name: values[0] for name, values in fields.items()}
 
 
 def _kind(data: object) -> str:

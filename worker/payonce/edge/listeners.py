@@ -75,6 +75,11 @@ class Topic:
             if one.for_shop is for_shop and one.sent < shown.version:
                 one.wake()
 
+    def forget_news(self) -> None:
+        """Know no version that some listener was not read; 0 where none was: a look heals it."""
+        kinds = {one.for_shop for one in self.listeners}
+        self.version = max(0, min(map(self._version_of, kinds), default=0))
+
     def _version_of(self, for_shop: bool) -> int:  # noqa: FBT001 - a kind of listener
         return self.shown[for_shop].version if for_shop in self.shown else -1
 
@@ -254,6 +259,10 @@ class Listeners:
                 except Unavailable as error:
                     log.info("push.postponed", order_id=topic.order_id, reason=str(error))
                     await self._clock.sleep(READ_AGAIN_S)
+        except Exception:
+            # As if nothing had been heard: the next look at all versions tries again.
+            log.exception("push.failed", order_id=topic.order_id)
+            topic.forget_news()
         finally:
             topic.reading = None
 

@@ -119,6 +119,9 @@ class Push:
                 async for _ in socket:
                     # Nothing that a client says has a meaning; too long a message ends the stream.
                     pass
+            except ConnectionError:
+                # An answer to a ping finds the client gone.
+                log.debug("stream.hung_up", order_id=listener.topic.order_id)
             finally:
                 listener.end()
                 await sending

@@ -8,6 +8,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from payonce.domain.errors import TaskDied
+from payonce.edge.connections import Bounds, Gate, bounds_of_process
 from payonce.edge.malformed import log_malformed
 from payonce.edge.problems import Handler, problems, unavailable
 from payonce.settings import HttpSettings
@@ -20,6 +21,7 @@ FINISH_WITHIN_S = 15.0
 """How long requests in hand may take while the server ends; an application asks gateways."""
 CLOSE_WITHIN_S = 0.5
 """How long connections without a request are waited for; the library waits for some in vain."""
+BACKLOG = 128
 
 OWN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json"})
 """What is answered before payonce has started: it asks no database."""
@@ -61,20 +63,22 @@ class Edge:
             ]
         )
 
-    async def run(self) -> None:
+    async def run(self, bounds: Bounds | None = None) -> None:
         """Serve until `drain`. Raises TaskDied where the port is not to be had."""
-        # Signatures are over the bytes that came: nothing is unpacked on the way.
-        runner = web.AppRunner(
-            self.app, access_log=None, shutdown_timeout=CLOSE_WITHIN_S, auto_decompress=False
-        )
+        runner = web.AppRunner(self.app, shutdown_timeout=CLOSE_WITHIN_S)
         log_malformed()
         await runner.setup()
         try:
-            site = web.TCPSite(runner, self._settings.host, self._settings.port)
-            await _start(site, self._settings)
-            log.info("edge.started", addresses=[f"{one[0]}:{one[1]}" for one in runner.addresses])
+            gate = Gate(_server_of(runner), bounds or bounds_of_process())
+            listening = await _listen(gate, self._settings)
+            names = [one.getsockname() for one in listening.sockets]
+            log.info(
+                "edge.started",
+                addresses=[f"{one[0]}:{one[1]}" for one in names],
+                most_connections=gate.bounds.most,
+            )
             await self._stop.wait()
-            await site.stop()
+            listening.close()
             await self._finish()
         finally:
             await runner.cleanup()
@@ -123,9 +127,16 @@ class Edge:
         )
 
 
-async def _start(site: web.TCPSite, settings: HttpSettings) -> None:
+def _server_of(runner: web.AppRunner) -> web.Server:
+    if runner.server is None:
+        raise LookupError("the runner was not set up")
+    return runner.server
+
+
+async def _listen(gate: Gate, settings: HttpSettings) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
     try:
-        await site.start()
+        return await loop.create_server(gate, settings.host, settings.port, backlog=BACKLOG)
     except OSError as error:
         place = f"{settings.host}:{settings.port}"
         problem = f"cannot listen on {place} ({error.strerror}); choose another http.port"

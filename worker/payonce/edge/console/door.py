@@ -12,6 +12,7 @@ from aiohttp import web
 from payonce.domain.errors import InvalidField, Unavailable
 from payonce.edge.attempts import caller_of
 from payonce.edge.auth import Auth
+from payonce.edge.bodies import read_form
 from payonce.edge.console.sessions import PATH, Session, Sessions
 from payonce.edge.pages.rendering import Pages
 from payonce.edge.problems import Refused
@@ -63,7 +64,7 @@ class Door:
             session = await self._sessions.of(request)
             if session is None:
                 return _see_other(f"{PATH}/login")
-            form = await _form_of(request)
+            form = await read_form(request)
             if not _is_right(form.get("csrf", ""), session.csrf):
                 raise Refused(403, "foreign-form", "the form is not of this session; load it again")
             return await self._done(request, session, form, work, back)
@@ -120,7 +121,7 @@ class Door:
 
     async def _log_in(self, request: web.Request) -> web.StreamResponse:
         self._refuse_foreign(request)
-        form = await _form_of(request)
+        form = await read_form(request)
         following = local_path(form.get("next")) or PATH
         token = form.get("token", "").strip()
         if not token:
@@ -142,7 +143,7 @@ class Door:
     async def _log_out(self, request: web.Request) -> web.StreamResponse:
         self._refuse_foreign(request)
         session = await self._sessions.of(request)
-        form = await _form_of(request)
+        form = await read_form(request)
         response = _see_other(f"{PATH}/login")
         if session is not None and _is_right(form.get("csrf", ""), session.csrf):
             log.info("operator.logged_out", by=session.operator)
@@ -221,17 +222,15 @@ def local_path(path: str | None) -> str | None:
 
 def _is_own(origin: str, request: web.Request, public_url: str) -> bool:
     own = urlsplit(public_url)
-    return origin == f"{own.scheme}://{own.netloc}" or urlsplit(origin).netloc == request.host
+    try:
+        named = urlsplit(origin).netloc
+    except ValueError:
+        return False
+    return origin == f"{own.scheme}://{own.netloc}" or named == request.host
 
 
 def _is_right(given: str, wanted: str) -> bool:
     return hmac.compare_digest(given.encode(errors="replace"), wanted.encode())
-
-
-async def _form_of(request: web.Request) -> dict[str, str]:
-    """Return the fields of a form; of files there are none."""
-    fields = await request.post()
-    return {name: value for name, value in fields.items() if isinstance(value, str)}
 
 
 def _see_other(path: str) -> web.Response:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol
-from urllib.parse import parse_qs, quote, urlencode
+from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 import structlog
@@ -19,6 +19,7 @@ from payonce.domain.claim import Refusal
 from payonce.domain.errors import InvalidField, Unavailable
 from payonce.domain.ids import payment_id
 from payonce.edge.auth import Auth, not_this_order
+from payonce.edge.bodies import read_form
 from payonce.edge.pages.amounts import format_amount
 from payonce.edge.pages.channels import Channel
 from payonce.edge.pages.codes import code_of, link_of
@@ -35,7 +36,6 @@ DRAWN_AT_ONCE = 200
 """Characters of a code that take some milliseconds to draw."""
 
 TOKEN, LANGUAGE, NOTICE = "token", "lang", "notice"
-MOST_FIELDS = 10
 AGAIN_AFTER_S = 3
 """A browser asks again for a page that could not be made."""
 
@@ -101,7 +101,7 @@ class Checkout:
         order = await self._stories.order(payment["order_id"], timeline=False)
         if order is None:
             raise not_this_order()
-        shown = panel_of(order, payment["payment_id"], self._clock.now())
+        shown = panel_of(order, payment, self._clock.now())
         token = await self._auth.order_token(order["order_id"])
         words = self._words_for(request)
         return self._pages.answer(
@@ -122,7 +122,7 @@ class Checkout:
         """Apply for a payment through the channel chosen, and send the browser to its page."""
         arrived_at, earlier = self._clock.now(), await self._payment(request)
         order_id = earlier["order_id"]
-        fields = await _form(request)
+        fields = await read_form(request)
         to = Addresses(
             order_id, await self._auth.order_token(order_id), request.query.get(LANGUAGE)
         )
@@ -234,13 +234,3 @@ async def _code(panel: Panel) -> Markup | None:
 def _notice(request: web.Request) -> str | None:
     found = request.query.get(NOTICE)
     return found if found in NOTICES else None
-
-
-async def _form(request: web.Request) -> Mapping[str, Any]:
-    """Return the fields of a form; what cannot be read has none."""
-    text = (await request.read()).decode(errors="replace")
-    try:
-        fields = parse_qs(text, max_num_fields=MOST_FIELDS)
-    except ValueError:
-        return {}
-    return {name: values[0] for name, values in fields.items()}

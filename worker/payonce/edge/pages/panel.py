@@ -139,9 +139,13 @@ class Panel:
         return self.state is State.PAID or _is_through(self.order, self.payment)
 
 
-def panel_of(order: View, payment_id: str, now: datetime) -> Panel:
-    """Return what is shown of a payment of `order`, which is as GET /v1/orders/{id} answers."""
-    [payment] = [one for one in order["payments"] if one["payment_id"] == payment_id]
+def panel_of(order: View, payment: View, now: datetime) -> Panel:
+    """Return what is shown of a payment of `order`, which is as GET /v1/orders/{id} answers.
+
+    `payment` as it stood before counts where the order has too many to list this one.
+    """
+    listed = [one for one in order["payments"] if one["payment_id"] == payment["payment_id"]]
+    payment = listed[0] if listed else payment
     expires_at = parse_time(payment["expires_at"], "expires_at")
     newest = _newest(order, payment)
     state = _state(order, payment, newest, is_over=now >= expires_at)

@@ -1,14 +1,20 @@
 -- name: read
 -- Many orders, all of one moment, each with everything that is shown of it; an order that is still
--- at the version that is known is not read again. What there may be much of is cut at $3; the
--- timeline's latest lines are read, the last one first.
+-- at the version that is known is not read again. What there may be much of is cut at $3: the
+-- payment that settled the order and the newest ones are read, and the timeline's latest lines, the
+-- last one first.
 SELECT
     o.order_id, o.status, o.amount, o.currency, o.settled_by, o.settled_at, o.acknowledged_at,
     o.version,
     o.version <> w.known AS is_news,
     CASE WHEN o.version <> w.known THEN ARRAY(
-        SELECT p FROM payments p
-        WHERE p.order_id = o.order_id ORDER BY p.initiated_at, p.payment_id LIMIT $3
+        SELECT s.p FROM (
+            SELECT p FROM payments p WHERE p.order_id = o.order_id
+            ORDER BY p.payment_id IS NOT DISTINCT FROM o.settled_by DESC,
+                p.initiated_at DESC, p.payment_id DESC
+            LIMIT $3
+        ) s
+        ORDER BY (s.p).initiated_at, (s.p).payment_id
     ) END AS payments,
     CASE WHEN o.version <> w.known THEN ARRAY(
         SELECT r FROM refunds r
