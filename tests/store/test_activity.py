@@ -103,6 +103,8 @@ async def test_operators_are_remembered(database: Database, dsn: str) -> None:
         (one["by"], one["action"], one["subject"], one["why"]) for one in await journal.latest(10)
     ]
     assert 1 == len(await journal.latest(1))
+    await journal.note(later(2), "ann", "replay", "parked: \0\n")
+    assert "parked: \ufffd\ufffd" == (await journal.latest(1))[0]["subject"]
     connection = await connect(dsn)
     try:
         for statement in ("UPDATE operator_journal SET by = 'eve'", "DELETE FROM operator_journal"):

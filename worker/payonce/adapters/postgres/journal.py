@@ -19,7 +19,8 @@ class OperatorJournal:
         self, now: datetime, by: str, action: str, subject: str, why: str | None = None
     ) -> None:
         """Note that an operator asks for something, before it is done."""
-        await self._database.fetch(SQL["note"], now, by, action, subject, why)
+        told = (by, action, _line(subject), None if why is None else _line(why))
+        await self._database.fetch(SQL["note"], now, *told)
 
     async def latest(self, limit: int) -> list[dict[str, str | None]]:
         """Return the latest entries, the latest first."""
@@ -34,3 +35,8 @@ class OperatorJournal:
             }
             for row in rows
         ]
+
+
+def _line(text: str) -> str:
+    """Return one printable line that any database takes: people and programs write anything."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in text)
