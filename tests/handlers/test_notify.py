@@ -13,19 +13,8 @@ from payonce.ports.bus import DONE
 from payonce.ports.notifier import NoticeOutcome
 from payonce.reteller import Reteller
 from tests.handlers.bench import Bench
-from tests.handlers.telling import Teller
+from tests.handlers.telling import FAILED, OK, REFUSED, TIMEOUT, Teller
 from tests.store.making import registration, success
-
-OK, REFUSED = NoticeOutcome.OK, NoticeOutcome.REFUSED
-FAILED, TIMEOUT = NoticeOutcome.FAILED, NoticeOutcome.TIMEOUT
-
-
-_WHY: dict[NoticeOutcome, tuple[int | None, str | None]] = {
-    OK: (200, None),
-    REFUSED: (401, None),
-    FAILED: (503, None),
-    TIMEOUT: (None, "no answer in time"),
-}
 
 
 @pytest.fixture

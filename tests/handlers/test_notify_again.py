@@ -9,23 +9,11 @@ from payonce.domain.ladder import Ladder
 from payonce.domain.messages import NotifyDue
 from payonce.handlers.notify import MOST_IN_HAND
 from payonce.ports.bus import DONE, Park
-from payonce.ports.notifier import NoticeOutcome
 from payonce.reteller import Reteller
 from tests.handlers.bench import Bench
-from tests.handlers.telling import Teller
+from tests.handlers.telling import FAILED, OK, REFUSED, TIMEOUT, Teller
 from tests.store.making import registration
 from tests.support.waiting import eventually
-
-OK, REFUSED = NoticeOutcome.OK, NoticeOutcome.REFUSED
-FAILED, TIMEOUT = NoticeOutcome.FAILED, NoticeOutcome.TIMEOUT
-
-
-_WHY: dict[NoticeOutcome, tuple[int | None, str | None]] = {
-    OK: (200, None),
-    REFUSED: (401, None),
-    FAILED: (503, None),
-    TIMEOUT: (None, "no answer in time"),
-}
 
 
 @pytest.fixture
