@@ -296,13 +296,13 @@ async def test_nothing_is_concluded_where_another_may_have_sent_it(applying: App
         assert PaymentStatus.CREATED is stored.status
 
 
-async def test_a_burst_is_shared_for_a_second_longer(applying: Applying) -> None:
+async def test_a_burst_is_shared_for_two_seconds_longer(applying: Applying) -> None:
     """Three at once have more on their way; each that comes prolongs it."""
     await applying.claim(application("a1"))
     await applying.confirm("a1", at=later(1), applicants=3)
-    second = await applying.claim(application("a2", arrived_at=later(1.9)), later(1.9))
-    third = await applying.claim(application("a3", arrived_at=later(2.8)), later(2.8))
-    late = await applying.claim(application("a4", arrived_at=later(3.9)), later(3.9))
+    second = await applying.claim(application("a2", arrived_at=later(2.9)), later(2.9))
+    third = await applying.claim(application("a3", arrived_at=later(4.8)), later(4.8))
+    late = await applying.claim(application("a4", arrived_at=later(6.9)), later(6.9))
     assert ["a1", "a1"] == [
         one.applied.payment.payment_id for one in (second, third) if isinstance(one, Shared)
     ]

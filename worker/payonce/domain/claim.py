@@ -18,7 +18,7 @@ from payonce.domain.times import format_time
 IN_HAND_FOR = timedelta(seconds=60)
 """An application that was not answered for so long has died with its process."""
 
-SHARED_FOR = timedelta(seconds=1)
+SHARED_FOR = timedelta(seconds=2)
 """A burst is over once nobody has come for so long."""
 
 BURST = 3
