@@ -1,7 +1,6 @@
 """A PayPal of one's own: Orders v2, Payments v2 and webhooks, as strict as the documents say.
 
-Not an imitation of PayPal's shops: what payonce sends is checked, what PayPal would answer is
-answered. Money moves at the capture, once an order, whatever keys are used.
+Money moves at the capture, once an order, whatever keys are used.
 """
 
 import base64
