@@ -30,8 +30,8 @@ from payonce.domain.errors import (
 from payonce.domain.ids import refund_id as refund_id_of
 from payonce.domain.report import GatewayReport, Outcome
 from payonce.domain.times import from_ms
-from payonce.domain.watch import Terms
 from payonce.gateways import alipay_words as words
+from payonce.gateways.account import Account
 from payonce.gateways.alipay_numbers import number_of
 from payonce.gateways.alipay_signature import (
     SIGN_TYPE,
@@ -44,7 +44,7 @@ from payonce.gateways.alipay_signature import (
     written,
 )
 from payonce.gateways.alipay_words import Proven
-from payonce.gateways.caller import BUSY, Asking, Caller, is_not_taken, unknown
+from payonce.gateways.caller import Asking, is_not_taken, unknown
 from payonce.gateways.client import Answer, NoAnswer
 from payonce.gateways.http_words import Nonsense, decode, is_link
 from payonce.gateways.rsa import sign
@@ -76,7 +76,7 @@ _HEADERS = {
 }
 
 
-class AlipayGateway:
+class AlipayGateway(Account):
     """One seller of Alipay, through one app."""
 
     def __init__(
@@ -87,29 +87,16 @@ class AlipayGateway:
         meter: GatewayMeter,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._settings = settings
         self._credentials = credentials
         self._clock = clock
-        self._caller = Caller(settings, session, meter)
+        super().__init__(settings, session, meter)
 
-    @property
-    def name(self) -> str:
-        """The name in the configuration."""
-        return self._settings.name
-
-    @property
-    def terms(self) -> Terms:
-        """How its payments are watched."""
-        return self._settings.terms
-
-    async def query(self, charge: ChargeRef) -> GatewayReport:
-        """Ask how a charge stands; UNKNOWN on a time-out, an error or nonsense.
+    async def _query(self, charge: ChargeRef) -> GatewayReport:
+        """Ask how a charge stands.
 
         Before the scan of its code there is no trade: NOT_FOUND. A closed trade that does not say
         when it was paid may have been sent back all the same: its refunds are asked about.
         """
-        if self._caller.long_full():
-            return BUSY
         asked = {"out_trade_no": number_of(charge.payment_id)}
         answer = await self._ask("query", "alipay.trade.query", asked)
         if not isinstance(answer, Proven):
@@ -301,7 +288,7 @@ class AlipayGateway:
         }
         signature = sign(self._credentials.private_key, to_sign({**common, "biz_content": content}))
         parameters = {key: value for key, value in common.items() if value} | {"sign": signature}
-        url = URL(f"{self._settings.base_url}?{urlencode(parameters)}", encoded=True)
+        url = URL(f"{self._base}?{urlencode(parameters)}", encoded=True)
         form = urlencode({"biz_content": content}).encode()
         return await self._caller.ask(Asking(name, "POST", url, _HEADERS, form, may_leave))
 

@@ -10,15 +10,12 @@ from yarl import URL
 from payonce.domain.errors import GatewayAmbiguous, GatewayRefused, GatewayRetryable
 from payonce.domain.report import GatewayReport, Outcome
 from payonce.gateways.client import Answer, NoAnswer, call
-from payonce.gateways.places import LONG_S, Places
+from payonce.gateways.places import Places
 from payonce.ports.meter import GatewayMeter
 from payonce.settings import GatewaySettings
 
 OK = frozenset({200, 201})
 TIMED_OUT = 408
-
-BUSY = GatewayReport(Outcome.UNKNOWN, reason="busy", retry_after_s=LONG_S, spared=True)
-"""The answer to a query that had to wait too long for a place."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from payonce.domain.errors import GatewayAmbiguous
 from payonce.domain.report import GatewayReport, Outcome
 from payonce.domain.signature import SIGNED_HEADERS, signing_key, verify
 from payonce.domain.times import format_time
-from payonce.domain.watch import Terms
-from payonce.gateways.caller import BUSY, Asking, Caller, unknown
+from payonce.gateways.account import Account
+from payonce.gateways.caller import Asking, unknown
 from payonce.gateways.client import Answer, NoAnswer
 from payonce.gateways.http_words import (
     Closed,
@@ -50,7 +50,7 @@ from payonce.settings import GatewaySettings
 from payonce.settings.kinds.http import HttpCredentials
 
 
-class HttpGateway:
+class HttpGateway(Account):
     """One gateway that speaks the `http` protocol."""
 
     def __init__(
@@ -60,30 +60,12 @@ class HttpGateway:
         session: aiohttp.ClientSession,
         meter: GatewayMeter,
     ) -> None:
-        self._settings = settings
-        self._base = settings.base_url
         secrets = [one.reveal() for one in credentials.secrets]
         self._headers = {"Authorization": f"Bearer {secrets[0]}"}
         self._keys = tuple(signing_key(one) for one in secrets)
-        self._caller = Caller(settings, session, meter, secrets)
+        super().__init__(settings, session, meter, secrets)
 
-    @property
-    def name(self) -> str:
-        """The name in the configuration."""
-        return self._settings.name
-
-    @property
-    def terms(self) -> Terms:
-        """How its payments are watched."""
-        return self._settings.terms
-
-    async def query(self, charge: ChargeRef) -> GatewayReport:
-        """Ask how a charge stands; UNKNOWN on a time-out, an error or nonsense.
-
-        Spared where all places have been taken for long: whoever waits keeps others from theirs.
-        """
-        if self._caller.long_full():
-            return BUSY
+    async def _query(self, charge: ChargeRef) -> GatewayReport:
         answer = await self._ask("query", "GET", f"/charges/{_part(charge.payment_id)}")
         if isinstance(answer, NoAnswer):
             return unknown(answer)

@@ -24,9 +24,9 @@ from yarl import URL
 
 from payonce.domain.errors import GatewayAmbiguous, GatewayRefused, GatewayRetryable, InvalidField
 from payonce.domain.report import GatewayReport, Outcome
-from payonce.domain.watch import Terms
 from payonce.gateways import paypal_words as words
-from payonce.gateways.caller import BUSY, OK, Asking, Caller, is_not_taken, unknown
+from payonce.gateways.account import Account
+from payonce.gateways.caller import OK, Asking, is_not_taken, unknown
 from payonce.gateways.client import Answer, NoAnswer
 from payonce.gateways.paypal_certs import Certificates
 from payonce.gateways.paypal_events import word_of
@@ -63,7 +63,7 @@ class NoToken:
 Asked = Answer | NoAnswer | NoToken
 
 
-class PaypalGateway:
+class PaypalGateway(Account):
     """One account at PayPal, without what decides on captures."""
 
     def __init__(
@@ -73,9 +73,8 @@ class PaypalGateway:
         session: aiohttp.ClientSession,
         meter: GatewayMeter,
     ) -> None:
-        self._settings = settings
         secrets = credentials.client_secrets
-        self._caller = Caller(settings, session, meter, [one.reveal() for one in secrets])
+        super().__init__(settings, session, meter, [one.reveal() for one in secrets])
         client_id, base_url = credentials.client_id, settings.base_url
         self._tokens = Tokens(self._caller, base_url, client_id, secrets)
         certificates = Certificates(
@@ -83,23 +82,11 @@ class PaypalGateway:
         )
         self._webhooks = Webhooks(certificates, credentials.webhook_ids, credentials.callbacks_for)
 
-    @property
-    def name(self) -> str:
-        """The name in the configuration."""
-        return self._settings.name
-
-    @property
-    def terms(self) -> Terms:
-        """How its payments are watched."""
-        return self._settings.terms
-
-    async def query(self, charge: ChargeRef) -> GatewayReport:
+    async def _query(self, charge: ChargeRef) -> GatewayReport:
         """Ask how a charge stands; without PayPal's id for it, it is not known.
 
         Its link was never shown then, and cannot be approved.
         """
-        if self._caller.long_full():
-            return BUSY
         if charge.gateway_ref is None:
             token = await self._tokens.get()
             return _NO_REF if isinstance(token, Token) else unknown(token)
@@ -223,7 +210,7 @@ class PaypalGateway:
         return capture
 
     async def _get_order(self, name: str, ref: str) -> Asked:
-        url = URL(f"{self._settings.base_url}/v2/checkout/orders/{_part(ref)}", encoded=True)
+        url = URL(f"{self._base}/v2/checkout/orders/{_part(ref)}", encoded=True)
         return await self._call(partial(Asking, name, "GET", url), {})
 
     async def _post(
@@ -239,7 +226,7 @@ class PaypalGateway:
             "PayPal-Request-Id": key,
             "Prefer": "return=representation",
         }
-        url = URL(self._settings.base_url + path, encoded=True)
+        url = URL(self._base + path, encoded=True)
         make = partial(Asking, name, "POST", url, content=content, may_leave=may_leave)
         return await self._call(make, headers)
 

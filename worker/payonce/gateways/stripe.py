@@ -17,8 +17,7 @@ import aiohttp
 
 from payonce.domain.errors import GatewayAmbiguous, GatewayRefused, GatewayRetryable, InvalidField
 from payonce.domain.report import GatewayReport, Outcome
-from payonce.domain.watch import Terms
-from payonce.gateways.caller import BUSY, Caller
+from payonce.gateways.account import Account
 from payonce.gateways.client import Answer, NoAnswer
 from payonce.gateways.http_words import Nonsense, decode
 from payonce.gateways.stripe_files import Files
@@ -72,7 +71,7 @@ ENDED = frozenset({CloseAnswer.CLOSED, CloseAnswer.ALREADY_PAID})
 BUSY_CODES = frozenset({"rate_limit", "lock_timeout", "idempotency_key_in_use"})
 
 
-class StripeGateway:
+class StripeGateway(Account):
     """One Stripe account."""
 
     def __init__(
@@ -82,30 +81,16 @@ class StripeGateway:
         session: aiohttp.ClientSession,
         meter: GatewayMeter,
     ) -> None:
-        self._settings = settings
         self._credentials = credentials
         secrets = [one.reveal() for one in credentials.webhook_secrets]
         # Unlike those of Standard Webhooks, these are keys as they stand, prefix and all.
         self._keys = tuple(one.encode() for one in secrets)
         key = credentials.secret_key.reveal()
-        self._caller = Caller(settings, session, meter, [key, *secrets])
+        super().__init__(settings, session, meter, [key, *secrets])
         self._phone = Phone(self._caller, settings.base_url, key)
         self._files = Files(self._phone)
 
-    @property
-    def name(self) -> str:
-        """The name in the configuration."""
-        return self._settings.name
-
-    @property
-    def terms(self) -> Terms:
-        """How its payments are watched."""
-        return self._settings.terms
-
-    async def query(self, charge: ChargeRef) -> GatewayReport:
-        """Ask how a charge stands; UNKNOWN on a time-out, an error or nonsense."""
-        if self._caller.long_full():
-            return BUSY
+    async def _query(self, charge: ChargeRef) -> GatewayReport:
         found = await self._files.find("query", charge)
         if isinstance(found, GatewayReport):
             return found

@@ -34,9 +34,9 @@ from payonce.domain.errors import (
 from payonce.domain.ids import refund_id as refund_id_of
 from payonce.domain.report import GatewayReport, Outcome
 from payonce.domain.times import from_ms
-from payonce.domain.watch import Terms
 from payonce.gateways import wechatpay_words as words
-from payonce.gateways.caller import BUSY, TIMED_OUT, Asking, Caller, unknown
+from payonce.gateways.account import Account
+from payonce.gateways.caller import TIMED_OUT, Asking, unknown
 from payonce.gateways.client import Answer, NoAnswer
 from payonce.gateways.http_words import Nonsense, decode, is_link
 from payonce.gateways.wechatpay_keys import (
@@ -75,7 +75,7 @@ _REFUNDS = "/v3/refund/domestic/refunds"
 _EVENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,254}")
 
 
-class WechatPayGateway:
+class WechatPayGateway(Account):
     """One merchant of WeChat Pay."""
 
     def __init__(
@@ -86,33 +86,19 @@ class WechatPayGateway:
         meter: GatewayMeter,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._settings = settings
-        self._base = settings.base_url
         self._clock = clock
         self._mchid = credentials.mchid
         self._appid = credentials.appid
         self._signer = Signer(credentials, clock)
         self._keyring = Keyring(credentials, self._fetch_certificates, clock)
         secrets = [one.reveal() for one in credentials.api_v3_keys]
-        self._caller = Caller(settings, session, meter, secrets)
+        super().__init__(settings, session, meter, secrets)
 
-    @property
-    def name(self) -> str:
-        """The name in the configuration."""
-        return self._settings.name
-
-    @property
-    def terms(self) -> Terms:
-        """How its payments are watched."""
-        return self._settings.terms
-
-    async def query(self, charge: ChargeRef) -> GatewayReport:
-        """Ask how a charge stands; UNKNOWN on a time-out, an error or nonsense.
+    async def _query(self, charge: ChargeRef) -> GatewayReport:
+        """Ask how a charge stands.
 
         Where money went back, its refunds are asked about too: the order does not say how much.
         """
-        if self._caller.long_full():
-            return BUSY
         path = f"{_TRADES}/{_part(trade_number(charge.payment_id))}?mchid={self._mchid}"
         answer = await self._ask("query", "GET", path)
         if isinstance(answer, NoAnswer):
