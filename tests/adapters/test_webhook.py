@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import itertools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from payonce.adapters.webhook import WebhookPoster, open_session
 from payonce.domain.events import Event, EventType, make_event
 from payonce.domain.signature import signing_key
 from payonce.ports.notifier import NoticeAnswer, NoticeOutcome
+from tests.support.dripping import drip
 from tests.support.ports import free_port
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 24).decode()
@@ -168,13 +170,10 @@ async def hang(_: asyncio.StreamWriter) -> None:
     await asyncio.Event().wait()
 
 
-async def drip(writer: asyncio.StreamWriter) -> None:
+async def endless_header(writer: asyncio.StreamWriter) -> None:
     """Send a header's bytes one by one, for ever."""
     writer.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-    while True:
-        writer.write(b"a")
-        await writer.drain()
-        await asyncio.sleep(0.01)
+    await drip(writer, itertools.repeat(ord("a")), 0.01)
 
 
 async def cut(writer: asyncio.StreamWriter) -> None:
@@ -184,7 +183,7 @@ async def cut(writer: asyncio.StreamWriter) -> None:
     writer.close()
 
 
-@pytest.mark.parametrize("behave", [hang, drip])
+@pytest.mark.parametrize("behave", [hang, endless_header])
 async def test_a_slow_answer_is_given_up_in_time(behave: Behaviour) -> None:
     """However steadily it drips."""
     began = time.monotonic()

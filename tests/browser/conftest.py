@@ -33,6 +33,11 @@ class Street:
         assert 201 == answer.status, answer.text
         return answer.body
 
+    async def payments(self) -> dict[str, str]:
+        """Return how each payment of the order stands."""
+        order = (await self.shop.order("o-1")).body
+        return {one["payment_id"]: one["status"] for one in order["payments"]}
+
     def bank_is_paid(self) -> None:
         """Let the one payment at the bank be paid."""
         [charge] = self.bank.books.charges.values()

@@ -72,18 +72,21 @@ async def test_the_page_turns_by_the_stream_or_by_looking(street: Street, withhe
     page = await visit.open(body["checkout_url"])
     street.town.mock.pay(street.town.mock.books.charges[body["payment_id"]])
     await says(page, "Paid")
+    assert {body["payment_id"]: "SUCCEEDED"} == await street.payments()
     visit.forgive_lost_answers()
 
 
 async def test_two_tabs_turn_together(street: Street) -> None:
     """Whichever was paid from; one opened after the end says the same."""
     visit = await street.shoppers.visit()
-    url = (await street.order())["checkout_url"]
+    body = await street.order()
+    url = body["checkout_url"]
     first, second = await visit.open(url), await visit.open(url)
     wallet = await open_wallet(second)
     await wallet.get_by_role("button", name="Pay 19.99 CNY", exact=True).click()
     for page in (first, second, await visit.open(url)):
         await says(page, "Paid")
+    assert {body["payment_id"]: "SUCCEEDED"} == await street.payments()
 
 
 async def test_another_channel_is_chosen(street: Street) -> None:
@@ -127,7 +130,8 @@ async def test_a_payment_expires(street: Street) -> None:
 async def test_a_payment_is_declined(street: Street) -> None:
     """And paid by another channel."""
     visit = await street.shoppers.visit("phone")
-    page = await visit.open((await street.order())["checkout_url"])
+    body = await street.order()
+    page = await visit.open(body["checkout_url"])
     wallet = await open_wallet(page)
     await wallet.get_by_role("button", name="Decline").click()
     await says(page, "The payment did not go through")
@@ -136,6 +140,9 @@ async def test_a_payment_is_declined(street: Street) -> None:
     await says(page, "Scan to pay")
     street.bank_is_paid()
     await says(page, "Paid")
+    payments = await street.payments()
+    assert "FAILED" == payments.pop(body["payment_id"])
+    assert ["SUCCEEDED"] == list(payments.values())
 
 
 async def test_late_money_for_a_paid_order_goes_back(street: Street) -> None:

@@ -164,9 +164,10 @@ async def test_a_push_that_was_lost_heals(counter: Counter, mortal: Servers) -> 
     """A change that no process told of, such as one whose commit's outcome nobody knew."""
     _, token = await counter.applied()
     async with open_stream(counter.url(), token) as stream:
-        await stream.next()
+        first = await stream.next()
         await counter.town.rows("UPDATE orders SET version = version + 1")
-        await stream.next(12)
+        healed = await stream.next(12)
+    assert int(healed.id) == int(first.id) + 1
 
 
 async def test_who_resumes_misses_nothing_and_is_sent_nothing_twice(counter: Counter) -> None:
@@ -291,11 +292,12 @@ async def test_postgres_that_is_away_ends_no_stream(counter: Counter, mortal: Se
 async def test_listeners_and_pushes_are_counted(counter: Counter) -> None:
     """And a client that hangs up is noticed within moments."""
     _, token = await counter.applied()
+    listening = 'payonce_listeners{transport="sse"} '
     async with open_stream(counter.url(), token) as stream:
         await stream.next()
-        await eventually(lambda: _has(counter.shop, 'payonce_listeners{transport="sse"} 1.0'))
-        await eventually(lambda: _has(counter.shop, "payonce_pushes_total 1.0"))
-    await eventually(lambda: _has(counter.shop, 'payonce_listeners{transport="sse"} 0.0'), 5)
+        assert await eventually(lambda: _has(counter.shop, listening + "1.0"))
+        assert await eventually(lambda: _has(counter.shop, "payonce_pushes_total 1.0"))
+    assert await eventually(lambda: _has(counter.shop, listening + "0.0"), 5)
 
 
 async def _has(shop: Shop, line: str) -> bool:

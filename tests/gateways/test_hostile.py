@@ -26,6 +26,7 @@ from tests.gateways.rigs import (
     refund_json,
     silence,
 )
+from tests.support.dripping import drip
 from tests.support.ports import free_port
 
 SOON_S = TIMEOUT_S + 2.0
@@ -64,10 +65,7 @@ async def _cut_body(_request: Request, writer: asyncio.StreamWriter) -> None:
 
 async def _drip(_request: Request, writer: asyncio.StreamWriter) -> None:
     """Send a good answer, a byte at a time, so that each byte comes before a read times out."""
-    for byte in answer(charge_json()):
-        writer.write(bytes([byte]))
-        await writer.drain()
-        await asyncio.sleep(TIMEOUT_S / 10)
+    await drip(writer, answer(charge_json()), TIMEOUT_S / 10)
 
 
 async def _endless_chunks(_request: Request, writer: asyncio.StreamWriter) -> None:

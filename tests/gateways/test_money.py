@@ -61,5 +61,5 @@ def test_what_is_no_exact_amount_is_refused(text: str) -> None:
 def test_unknown_currency_is_refused() -> None:
     """There is no guess about digits."""
     with pytest.raises(InvalidField) as caught:
-        Scale().to_decimal(100, "XXX")
+        Scale().to_decimal(100, "QQQ")
     assert "currency" == caught.value.field

@@ -127,7 +127,7 @@ async def test_what_went_back_is_told(body: Any, refunded: int) -> None:
         order(processing_instruction="ORDER_COMPLETE_ON_PAYMENT_APPROVAL"),
         order(status="COMPLETED"),
         completed(capture_of("COMPLETED", amount={"currency_code": "USD", "value": "1.999"})),
-        completed(capture_of("COMPLETED", amount={"currency_code": "XXX", "value": "1"})),
+        completed(capture_of("COMPLETED", amount={"currency_code": "QQQ", "value": "1"})),
         completed(capture_of("COMPLETED", amount={"currency_code": "USD", "value": "-1.00"})),
         completed(capture_of("COMPLETED", amount={"currency_code": "USD", "value": "0.00"})),
         completed(capture_of("COMPLETED", amount={"currency_code": "USD", "value": "9" * 30})),

@@ -1,7 +1,8 @@
 """Free ports on loopback."""
 
 import socket
-import time
+
+from tests.support.waiting import holds_within
 
 HOST = "127.0.0.1"
 
@@ -25,8 +26,5 @@ def is_open(port: int) -> bool:
 
 def wait_open(port: int, timeout_s: float, what: str) -> None:
     """Return once somebody listens on `port`, else raise TimeoutError."""
-    until = time.monotonic() + timeout_s
-    while not is_open(port):
-        if time.monotonic() > until:
-            raise TimeoutError(f"{what} did not open port {port} within {timeout_s:g} s")
-        time.sleep(0.05)
+    if not holds_within(timeout_s, lambda: is_open(port)):
+        raise TimeoutError(f"{what} did not open port {port} within {timeout_s:g} s")

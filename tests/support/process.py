@@ -3,10 +3,12 @@
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from tests.support.waiting import holds_within
 
 
 @dataclass(frozen=True)
@@ -63,19 +65,12 @@ def send(mark: Mark, number: int) -> None:
 
 def end(mark: Mark, number: int, timeout_s: float) -> None:
     """Signal a process and wait for its end; SIGKILL after `timeout_s`."""
-    until = time.monotonic() + timeout_s
     send(mark, number)
-    while mark.alive():
-        _reap(mark)
-        if time.monotonic() > until:
-            send(mark, signal.SIGKILL)
-            until += timeout_s
-        time.sleep(0.02)
-    _reap(mark)
+    while not holds_within(timeout_s, lambda: _is_gone(mark)):
+        send(mark, signal.SIGKILL)
 
 
-def _reap(mark: Mark) -> None:
-    try:
+def _is_gone(mark: Mark) -> bool:
+    with suppress(ChildProcessError):
         os.waitpid(mark.pid, os.WNOHANG)
-    except ChildProcessError:
-        return
+    return not mark.alive()

@@ -7,12 +7,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 import urllib.request
 from pathlib import Path
 
 from tests.support import ports
 from tests.support.process import Mark, end, launch, send
+from tests.support.waiting import holds_within
 
 _USER = base64.b64encode(b"guest:guest").decode()
 
@@ -62,11 +62,10 @@ class RabbitMQ:
 
     def wait_ready(self, timeout_s: float = 90) -> None:
         """Return once the broker speaks AMQP and, where it is on, the management API answers."""
-        until = time.monotonic() + timeout_s
-        while not (_speaks_amqp(self.port) and self._management_answers()):
-            if self.mark is None or not self.mark.alive() or time.monotonic() > until:
-                raise TimeoutError(f"rabbitmq did not start; see {self.folder}/out.log")
-            time.sleep(0.1)
+        if not holds_within(timeout_s, lambda: self._is_dead() or self._is_ready()):
+            raise TimeoutError(f"rabbitmq did not start; see {self.folder}/out.log")
+        if self._is_dead():
+            raise TimeoutError(f"rabbitmq ended as it started; see {self.folder}/out.log")
 
     def stop(self) -> None:
         """Stop the broker and its port mapper."""
@@ -134,6 +133,12 @@ class RabbitMQ:
             capture_output=True,
             text=True,
         ).stdout
+
+    def _is_dead(self) -> bool:
+        return self.mark is None or not self.mark.alive()
+
+    def _is_ready(self) -> bool:
+        return _speaks_amqp(self.port) and self._management_answers()
 
     def _management_answers(self) -> bool:
         if not self._management:

@@ -11,6 +11,16 @@ Found = TypeVar("Found")
 _LOOK_EVERY_S = 0.02
 
 
+def holds_within(timeout_s: float, check: Callable[[], bool]) -> bool:
+    """Say whether `check` comes true within `timeout_s`."""
+    until = time.monotonic() + timeout_s
+    while not check():
+        if time.monotonic() > until:
+            return False
+        time.sleep(_LOOK_EVERY_S)
+    return True
+
+
 @overload
 async def eventually(
     check: Callable[[], Awaitable[Found]], timeout_s: float = ..., what: str = ...
