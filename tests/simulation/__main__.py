@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from itertools import count
 
 from tests.simulation.chance import KINDS
-from tests.simulation.mutants import MUTANTS, planted
+from tests.simulation.mutants import MUTANTS
+from tests.simulation.planting import planted
 from tests.simulation.shrinking import shrunk
 from tests.simulation.story import Outcome, tell
 

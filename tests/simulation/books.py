@@ -37,6 +37,7 @@ class Charge:
     paid_s: float | None = None
     failed_s: float | None = None
     closed_s: float | None = None
+    approved_s: float | None = None
     sent: dict[str, Sent] = field(default_factory=dict)
 
     @property
@@ -49,12 +50,16 @@ FAILED = RefundOutcome.FAILED
 
 
 class Books:
-    """All charges of one gateway. `wrongs`: what no gateway should ever have been asked to do."""
+    """All charges of one gateway. `wrongs`: what no gateway should ever have been asked to do.
+
+    `shopping`: the payments whose shoppers know of them.
+    """
 
     def __init__(self, name: str, chance: Chance, trace: Trace, now_s: Callable[[], float]) -> None:
         self.name = name
         self.charges: dict[str, Charge] = {}
         self.wrongs: list[str] = []
+        self.shopping: set[str] = set()
         self.on_word: Callable[[str, Charge, Sent | None], None] = lambda *_: None
         self._chance = chance
         self._trace = trace
@@ -102,7 +107,7 @@ class Books:
         charge, at_s = self.charges.get(payment_id), self._now_s() - ago_s
         if charge is None or charge.created_s > at_s:
             return GatewayReport(Outcome.NOT_FOUND, reason="not-known")
-        outcome = _outcome(charge, at_s)
+        outcome = self._outcome(charge, at_s)
         return GatewayReport(
             outcome,
             charge.ref,
@@ -163,12 +168,16 @@ class Books:
         turns_at_s = self._now_s() + self._chance.row("turns").uniform(1, 2_400)
         return Sent(refund_id, amount, RefundOutcome.PENDING, turns_at_s, becomes)
 
+    def _outcome(self, charge: Charge, at_s: float) -> Outcome:
+        if has_happened(charge.paid_s, at_s):
+            return Outcome.SUCCEEDED
+        if has_happened(charge.failed_s, at_s):
+            return Outcome.FAILED
+        if has_happened(charge.closed_s, at_s):
+            return Outcome.CLOSED
+        return Outcome.PENDING
 
-def _outcome(charge: Charge, at_s: float) -> Outcome:
-    if charge.paid_s is not None and charge.paid_s <= at_s:
-        return Outcome.SUCCEEDED
-    if charge.failed_s is not None and charge.failed_s <= at_s:
-        return Outcome.FAILED
-    if charge.closed_s is not None and charge.closed_s <= at_s:
-        return Outcome.CLOSED
-    return Outcome.PENDING
+
+def has_happened(when_s: float | None, at_s: float) -> bool:
+    """Say whether something had happened by then."""
+    return when_s is not None and when_s <= at_s

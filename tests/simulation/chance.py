@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 
 PERCENT: Mapping[str, float] = {
     "worker.dies": 0.04,  # at any await at all
+    "worker.sleeps": 0.4,  # right before it calls a gateway, past every lease
     "broker.lost": 3.0,  # the publish is lost, and no confirm comes
     "broker.unconfirmed": 2.0,  # it arrives, but the confirm is lost
     "broker.doubled": 2.0,  # it is delivered twice
@@ -28,6 +29,10 @@ PERCENT: Mapping[str, float] = {
     "gateway.late_money": 30.0,  # money that was on its way when the charge was closed
     "gateway.refund_pends": 30.0,
     "gateway.refund_fails": 6.0,  # a pending refund fails in the end
+    "gateway.capture_declines": 8.0,  # the shopper's instrument is declined
+    "gateway.capture_pends": 6.0,  # captured, and the money takes its time
+    "gateway.capture_overslept": 6.0,  # decided, and sent after minutes of sleep
+    "gateway.capture_late": 6.0,  # a time-out: the capture takes effect minutes later
     "gateway.payer_late": 15.0,  # the shopper pays after the end
     "callback.lost": 25.0,
     "callback.doubled": 15.0,
@@ -44,7 +49,7 @@ PERCENT: Mapping[str, float] = {
 """How often a kind of fault strikes where it could."""
 
 SPELLS: Mapping[str, float] = {
-    "worker.killed": 90.0,
+    "worker.killed": 240.0,
     "worker.paused": 150.0,
     "clock.jumped": 200.0,
     "broker.purged": 600.0,

@@ -29,9 +29,9 @@ from payonce.ports.gateway import (
     NewRefund,
     RefundWord,
 )
-from tests.simulation.books import STALE_S, Books
+from tests.simulation.books import STALE_S, Books, Charge
 from tests.simulation.links import Link
-from tests.simulation.world import CAN_CLOSE, TERMS
+from tests.simulation.world import CAN_CLOSE, CAPTURES, TERMS
 
 FRESH = timedelta(minutes=5)
 GOOD = "by-the-gateway"
@@ -40,7 +40,9 @@ LOST_REFUND = RefundReport(RefundOutcome.UNKNOWN, "timed out")
 
 
 class SimGateway:
-    """One gateway as one worker sees it."""
+    """One gateway as one worker sees it. `_needs_link`: its answer brings the shopper there."""
+
+    _needs_link = False
 
     def __init__(self, books: Books, link: Link) -> None:
         self._books = books
@@ -54,7 +56,7 @@ class SimGateway:
     @property
     def terms(self) -> Terms:
         """How its payments are watched."""
-        return replace(TERMS, can_close=self.name in CAN_CLOSE)
+        return replace(TERMS, can_close=self.name in CAN_CLOSE, captures=self.name in CAPTURES)
 
     @property
     def callback_answer(self) -> CallbackAnswer:
@@ -65,7 +67,7 @@ class SimGateway:
         """Ask how a charge stands."""
         trouble = await self._trouble("query", charge.payment_id)
         if trouble is not None:
-            return LOST if trouble != "busy" else _busy()
+            return LOST if trouble != "busy" else busy(Outcome.UNKNOWN)
         stale = self._link.world.chance.strikes("gateway.stale")
         report = self._books.report(charge.payment_id, ago_s=STALE_S if stale else 0.0)
         await self._link.pass_time()
@@ -91,15 +93,15 @@ class SimGateway:
         if trouble == "before":
             raise GatewayAmbiguous(self.name, "timed out")
         lasts_s = (charge.expires_at - self._link.world.clock.now()).total_seconds()
-        known = charge.payment_id in self._books.charges
         created = self._books.create(
             charge.payment_id, charge.order_id, charge.amount, charge.currency, lasts_s
         )
-        if not known:
-            self._link.world.on_created(self._books, created)
+        if not self._needs_link:
+            self._go_shopping(created)
         await self._link.pass_time()
         if trouble == "after":
             raise GatewayAmbiguous(self.name, "timed out")
+        self._go_shopping(created)
         return CreatedCharge(self._books.report(charge.payment_id), f"qr-{created.ref}", None)
 
     async def refund(self, refund: NewRefund) -> RefundReport:
@@ -157,10 +159,18 @@ class SimGateway:
         )
         return ChargeWord(told["payment_id"], report, authoritative=told["outcome"] == "succeeded")
 
+    def _go_shopping(self, charge: Charge) -> None:
+        """Let the shopper go on, once."""
+        if charge.payment_id not in self._books.shopping:
+            self._books.shopping.add(charge.payment_id)
+            self._link.world.on_created(self._books, charge)
+
     async def _trouble(self, call: str, payment_id: str) -> str | None:
         """Return what befalls a call: "before" or "after" it took effect, "busy", or None."""
         chance = self._link.world.chance
         self._link.note(f"asked {self.name} to {call} {payment_id}")
+        if chance.strikes("worker.sleeps"):
+            self._link.sleep(chance.row("sleep").uniform(20, 900))
         await self._link.pass_time()
         if chance.strikes("gateway.slow"):
             await asyncio.sleep(chance.row("slowness").uniform(0.5, 4.5))
@@ -169,8 +179,9 @@ class SimGateway:
         return next((one for one in kinds if chance.strikes(f"gateway.{one}")), None)
 
 
-def _busy() -> GatewayReport:
-    return GatewayReport(Outcome.UNKNOWN, reason="http-429", retry_after_s=2.0)
+def busy(outcome: Outcome) -> GatewayReport:
+    """Return what a gateway says that has no time."""
+    return GatewayReport(outcome, reason="http-429", retry_after_s=2.0)
 
 
 def letter(now: datetime, event_id: str, told: Mapping[str, Any]) -> tuple[dict[str, str], bytes]:

@@ -44,6 +44,10 @@ class Link:
                 return
             await asyncio.sleep(rest_s)
 
+    def sleep(self, asleep_s: float) -> None:
+        """Freeze the whole worker from its next step on."""
+        self.paused_until_s = asyncio.get_running_loop().time() + asleep_s
+
     def check_alive(self) -> None:
         """End whatever still runs in a worker that was killed."""
         if self.dead:

@@ -1,11 +1,9 @@
 """Bugs planted on purpose: a simulator that does not find them proves nothing."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
-from unittest.mock import patch
 
 from payonce.adapters.consuming import Desk
 from payonce.domain import decide, effects, judge, risk
@@ -31,26 +29,9 @@ from payonce.ports.gateway import ChargeRef, CheckedCallback, CloseAnswer, NewRe
 from payonce.relay import Relay
 from payonce.reteller import Reteller
 from payonce.sweeper import Sweeper
+from tests.simulation.capture_mutants import CAPTURE_MUTANTS
+from tests.simulation.planting import Mutant, Patch
 from tests.store.fake import FakeStore
-
-Patch = tuple[Any, str, Any]
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """A bug, in a sentence, and the attributes that it replaces."""
-
-    says: str
-    patches: tuple[Patch, ...]
-
-
-@contextmanager
-def planted(mutant: Mutant) -> Iterator[None]:
-    """Let the code have this bug."""
-    with ExitStack() as stack:
-        for target, name, value in mutant.patches:
-            stack.enter_context(patch.object(target, name, value))
-        yield
 
 
 async def _no_turn(_self: object) -> bool:
@@ -377,4 +358,5 @@ MUTANTS: Mapping[str, Mutant] = {
     "unacknowledged-forgotten": Mutant(
         "paid orders are never due to be told again", ((FakeStore, "retell", _never_due),)
     ),
+    **CAPTURE_MUTANTS,
 }

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections import Counter, defaultdict
+from datetime import datetime
 
 from payonce.adapters.memory.bus import Message
 from payonce.adapters.rabbitmq.parking import REASON
 from payonce.adapters.rabbitmq.topology import PARKED, UNROUTED
+from payonce.domain.capture import Capture, CaptureState
 from payonce.domain.events import EventType
 from payonce.domain.ids import event_id
 from payonce.domain.order import Order, OrderStatus
@@ -14,7 +16,7 @@ from payonce.domain.refund import Refund, RefundStatus
 from payonce.domain.report import RefundOutcome
 from tests.simulation.books import Charge
 from tests.simulation.shop import Shop
-from tests.simulation.world import World
+from tests.simulation.world import CAPTURES, World
 
 GONE = frozenset({RefundStatus.FAILED, RefundStatus.REJECTED})
 LAST_WORDS = frozenset({OrderStatus.PAID, OrderStatus.CANCELLED})
@@ -44,6 +46,7 @@ class Promises:
         self._versions: dict[str, int] = {}
         self._ended: dict[str, PaymentStatus] = {}
         self._owed: set[str] = set()
+        self._claims: set[tuple[str, datetime]] = set()
         world.check = self.after_commit
 
     def after_commit(self) -> None:
@@ -53,6 +56,8 @@ class Promises:
         for payment in self._world.store.payments.values():
             self._check_payment(payment)
         self._owed |= self._world.store.outbox.keys()
+        for capture in self._world.captures.captures.values():
+            self._check_claim(capture)
         by_payment = defaultdict(list)
         for refund in self._world.store.refunds:
             by_payment[refund.payment_id].append(refund)
@@ -118,19 +123,45 @@ class Promises:
         status = payment.status
         if before is PaymentStatus.SUCCEEDED:
             raise Broken(f"4: {payment.payment_id} was SUCCEEDED, then {status}")
+        if payment.gateway in CAPTURES:
+            self._check_captured(before, payment)
         if status is PaymentStatus.SUCCEEDED and (charge is None or charge.paid_s is None):
             raise Broken(f"4: {payment.payment_id} is SUCCEEDED, and nobody paid it")
         if status is PaymentStatus.FAILED and charge is not None and charge.failed_s is None:
             raise Broken(f"4: {payment.payment_id} is FAILED, and its gateway never said so")
-        if status is PaymentStatus.CLOSED and charge is not None and charge.closed_s is None:
+        if payment.gateway in CAPTURES or charge is None:
+            return
+        if status is PaymentStatus.CLOSED and charge.closed_s is None:
             # Unknown to its gateway until its end: nobody could pay it before, but later perhaps.
             raise Broken(f"4: {payment.payment_id} is CLOSED, and its gateway never closed it")
+
+    def _check_captured(self, before: PaymentStatus | None, payment: Payment) -> None:
+        """A payment that only we can take is not taken any more once we said that it is over."""
+        own = self._world.captures.captures.get(payment.payment_id)
+        if before is PaymentStatus.CLOSED:
+            raise Broken(f"4: {payment.payment_id} was CLOSED, then {payment.status}")
+        is_forbidden = own is not None and own.state is CaptureState.FORBIDDEN
+        charge = self._world.books[payment.gateway].charges.get(payment.payment_id)
+        is_alive = charge is not None and charge.approved_s is not None
+        if payment.status is PaymentStatus.CLOSED and is_alive and not is_forbidden:
+            raise Broken(f"4: {payment.payment_id} is CLOSED, and may still be captured")
+
+    def _check_claim(self, capture: Capture) -> None:
+        """Nothing is captured, from now on, for an order that does not want it any more."""
+        claim = (capture.payment_id, capture.claimed_at)
+        if capture.state is not CaptureState.CLAIMED or claim in self._claims:
+            return
+        self._claims.add(claim)
+        order = self._world.store.orders[self._world.store.payments[capture.payment_id].order_id]
+        if order.status is not OrderStatus.OPEN:
+            raise Broken(f"1: {capture.payment_id} shall be captured for a {order.status} order")
 
     def _check_promptness(self, payment: Payment) -> None:
         charge = self._world.books[payment.gateway].charges.get(payment.payment_id)
         if charge is None or charge.paid_s is None or not payment.order_id.startswith("q"):
             return
-        waited_s = asyncio.get_running_loop().time() - charge.paid_s
+        began_s = charge.paid_s if charge.approved_s is None else charge.approved_s
+        waited_s = asyncio.get_running_loop().time() - began_s
         if waited_s > POLLED_WITHIN_S:
             raise Broken(f"9: {payment.payment_id} was found paid after {waited_s:.0f} s")
 
@@ -200,6 +231,8 @@ class Promises:
         if len(booked) > 1:
             raise Broken(f"6: {order.order_id} was told under {len(booked)} ids")
         if order.status is not OrderStatus.PAID:
+            if order.order_id.startswith("q"):
+                raise Broken(f"9: {order.order_id} was paid in quiet times, and is {order.status}")
             if booked:
                 raise Broken(f"6: {order.order_id} was told as paid, and is {order.status}")
             return

@@ -62,7 +62,7 @@ class Shop:
 
     async def _pay_twice_in_quiet(self) -> None:
         """Let a slip be paid long after its order was; nobody tells of it, nobody can close it."""
-        order_id, first, second = "q-twice", *GATEWAYS
+        order_id, (first, second, _) = "q-twice", GATEWAYS
         self._quiet.add(order_id)
         await self._tell(f"{order_id}-0", order_id, first, 100)
         await asyncio.sleep(QUIET_PAYS_WITHIN_S + TERMS.ladder.waits_ms[-1] / 1000 + 20)
@@ -180,8 +180,8 @@ class Shop:
         if charge.order_id in self._quiet or chance.strikes("callback.lost"):
             return
         copies = 2 if chance.strikes("callback.doubled") else 1
-        event_id = f"{name}/{charge.payment_id}/{sent.refund_id if sent else 'charge'}"
         told = _told(charge, sent)
+        event_id = f"{name}/{charge.payment_id}/{sent.refund_id if sent else told['outcome']}"
         for _ in range(copies):
             self._spawn(self._call_back(name, event_id, told))
         if chance.strikes("callback.forged"):
@@ -254,11 +254,17 @@ def _told(charge: Charge, sent: Sent | None) -> dict[str, Any]:
     return {
         "kind": "charge",
         "payment_id": charge.payment_id,
-        "outcome": "succeeded" if charge.paid_s is not None else "failed",
+        "outcome": _outcome_of(charge),
         "ref": charge.ref,
         "amount": charge.amount,
         "currency": charge.currency,
     }
+
+
+def _outcome_of(charge: Charge) -> str:
+    if charge.paid_s is not None:
+        return "succeeded"
+    return "approved" if charge.approved_s is not None else "failed"
 
 
 def _words(result: object) -> str:

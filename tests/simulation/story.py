@@ -146,7 +146,8 @@ class _Story:
             case "worker.killed":
                 await self._replace(index)
             case "worker.paused":
-                link.paused_until_s = asyncio.get_running_loop().time() + row.uniform(5, 90)
+                sleep_s = row.uniform(5, 90) if row.random() < 0.8 else row.uniform(300, 900)
+                link.sleep(sleep_s)
             case "clock.jumped":
                 link.skew = timedelta(seconds=row.uniform(-120, 120))
             case "broker.purged":

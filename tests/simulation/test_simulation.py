@@ -12,7 +12,8 @@ import pytest
 
 from tests.simulation.chance import KINDS, PERCENT, SPELLS, Chance
 from tests.simulation.loop import Stuck, run
-from tests.simulation.mutants import MUTANTS, planted
+from tests.simulation.mutants import MUTANTS
+from tests.simulation.planting import planted
 from tests.simulation.shrinking import shrunk
 from tests.simulation.story import ORDERS, Outcome, tell
 

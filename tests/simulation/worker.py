@@ -20,6 +20,7 @@ from payonce.domain.errors import Unavailable
 from payonce.domain.ladder import Ladder
 from payonce.domain.risk import GatewayPolicy
 from payonce.domain.risk import Policy as RefundPolicy
+from payonce.gateways.capturing import Capturing
 from payonce.handlers.acknowledge import Acknowledge
 from payonce.handlers.announce import Announcer
 from payonce.handlers.apply import Apply, ApplyRules
@@ -39,6 +40,8 @@ from payonce.ports.gateway import Gateway
 from payonce.relay import Relay
 from payonce.reteller import Reteller
 from payonce.sweeper import Sweeper
+from tests.simulation.capture_books import CapturingBooks
+from tests.simulation.capturing import SimCapturing
 from tests.simulation.consumer import Consumer
 from tests.simulation.gateway import SimGateway
 from tests.simulation.links import Broker, Caller, Clock, Database, Link, Redis
@@ -132,13 +135,21 @@ async def checkout_url(payment_id: str, order_id: str) -> str:
     return f"https://pay.example/checkout/{payment_id}?token={order_id}"
 
 
+def _gateway(world: World, link: Link, clock: Clock, name: str) -> Gateway:
+    books = world.books[name]
+    if isinstance(books, CapturingBooks):
+        captures: Any = Database(link, world.captures)
+        return Capturing(SimCapturing(books, link), captures, clock)
+    return SimGateway(books, link)
+
+
 def _built(world: World, link: Link, clock: Clock) -> Parts:
     store: Any = Database(link, world.store)
     refunds: Any = Database(link, world.refunds)
     inbox: Any = Database(link, world.inbox)
     applications: Any = Database(link, world.applications)
     broker, redis = Broker(link), Redis(link)
-    gateways: dict[str, Gateway] = {one: SimGateway(world.books[one], link) for one in GATEWAYS}
+    gateways = {name: _gateway(world, link, clock, name) for name in GATEWAYS}
     announcer = Announcer(broker, store, clock, METER)
     acknowledge = Acknowledge(store, clock)
     notices = Notify(Caller(link), store, store, acknowledge.note, broker, clock, METER)

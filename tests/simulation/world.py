@@ -23,15 +23,17 @@ from payonce.handlers.close import CLOSE_WAITS_MS
 from payonce.handlers.notify import NOTIFY_WAITS_MS
 from payonce.ports.bus import WorkQueue
 from tests.simulation.books import Books, Charge, Sent
+from tests.simulation.capture_books import CapturingBooks
 from tests.simulation.chance import Chance
 from tests.simulation.trace import Trace
 from tests.store.applying import FakeApplications
 from tests.store.fake import FakeStore
+from tests.store.fake_captures import FakeCaptures
 from tests.store.fake_inbox import FakeInbox
 from tests.store.fake_refunds import FakeRefunds
 
 BEGINNING = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
-GATEWAYS = ("wechat", "boleto")
+GATEWAYS = ("wechat", "boleto", "paypal")
 EVENTS = "shop.payment-succeeded"
 LEDGER = "ledger.events"
 REFUND_LADDER = Ladder((5_000, 30_000, 180_000, 600_000))
@@ -42,8 +44,10 @@ TERMS = Terms(
     grace=timedelta(seconds=15),
     can_close=True,
 )
-CAN_CLOSE = frozenset({"wechat"})
+CAN_CLOSE = frozenset({"wechat", "paypal"})
 """A slip of boleto that was handed out cannot be taken back."""
+CAPTURES = frozenset({"paypal"})
+"""There the shopper agrees, and we take the money."""
 
 
 class TrueClock:
@@ -86,7 +90,13 @@ class World:
         self.refunds = FakeRefunds(self.store, self.clock)
         self.inbox = FakeInbox(self.store)
         self.applications = FakeApplications(self.store)
-        self.books = {name: Books(name, self.chance, self.trace, loop.time) for name in GATEWAYS}
+        self.captures = FakeCaptures(self.store)
+        self.books = {
+            name: (CapturingBooks if name in CAPTURES else Books)(
+                name, self.chance, self.trace, loop.time
+            )
+            for name in GATEWAYS
+        }
         self.away: set[str] = set()
         self.wrongs: list[str] = []
         self.on_death: Callable[[str], None] = lambda _: None
