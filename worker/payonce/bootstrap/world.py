@@ -1,6 +1,6 @@
 """Everything that one worker process holds, built from the settings."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -124,6 +124,7 @@ class World:
     keeper: Keeper
     keeps_delays: bool = True
     belongings: tuple[Belonging, ...] = ()
+    prove_cache_by: Callable[[bytes], None] = lambda _: None
     locks: OrderLocks = field(default_factory=MemoryLocks)
     changes: Changes = field(default_factory=MemoryChanges)
     notifier: Notifier | None = None
@@ -295,6 +296,7 @@ async def open_world(settings: Settings) -> AsyncIterator[World]:
             keeper,
             locks=locks,
             belongings=(cache, locks, changes),
+            prove_cache_by=cache.prove_by,
             changes=changes,
             notifier=notifier,
         )

@@ -158,7 +158,7 @@ async def plain_channel(url: str) -> AsyncIterator[aiormq.abc.AbstractChannel]:
     """Open a connection and a channel for one piece of work. Raises Unavailable."""
     with as_unavailable(url):
         async with asyncio.timeout(TIMEOUT_S):
-            # Through our own reader: the library's gives up on a message with headers it cannot read.
+            # By our own reader: the library gives up on headers that it cannot read.
             connection = await aiormq.connect(url, transport_factory=SplittingTransport())
             try:
                 channel = await connection.channel(on_return_raises=True)

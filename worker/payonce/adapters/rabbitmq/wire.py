@@ -48,7 +48,7 @@ _GARBAGE = (
     TypeError,
     RecursionError,
 )
-"""What the library raises on tables that it cannot read or write; the last of deeply nested ones."""
+"""What the library raises on tables that it cannot read or write, deeply nested ones too."""
 
 _frame_start = struct.Struct(">BHI")
 _content_start = struct.Struct(">HHQH")
