@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from payonce.cli.arguments import make_parser
+from payonce.cli.printing import shown
 from payonce.domain.errors import (
     BadSettings,
     InvalidField,
@@ -67,7 +68,7 @@ def _guarded(work: Callable[[], int]) -> int:
 
 
 def _fail(line: str, status: int) -> int:
-    print(f"payonce: {' '.join(line.split())}", file=sys.stderr)
+    print(shown(f"payonce: {' '.join(line.split())}"), file=sys.stderr)
     return status
 
 
