@@ -1,4 +1,4 @@
-"""What strangers wrote is shown to people: it moves no cursor, adds no line, turns nothing round."""
+"""What strangers wrote is shown to people: it moves no cursor, adds no line, turns no text."""
 
 import argparse
 import json
