@@ -14,6 +14,7 @@ from typing import Any, cast
 import aiohttp
 from hypothesis import strategies as st
 
+from gateway_mock.paypal import PaypalMock
 from payonce.domain.errors import GatewayAmbiguous, GatewayRefused, GatewayRetryable
 from payonce.domain.money import MAX_AMOUNT
 from payonce.domain.report import GatewayReport, Outcome, RefundOutcome
@@ -42,7 +43,6 @@ from tests.gateways.rigs import (
 )
 from tests.support import alipay, wechatpay
 from tests.support.paypal import KEYS, credentials_of
-from gateway_mock.paypal import PaypalMock
 
 ORDER_ID = "5O190127TN364715T"
 USD = {"currency_code": "USD", "value": "19.99"}

@@ -36,7 +36,7 @@ ODD_TEXTS = [
     "\u202e1",
     "null",
     "1e9",
-    "１９９９",
+    "\uff11\uff19\uff19\uff19",
     "NaN",
     "p-2",
     "o-2",
