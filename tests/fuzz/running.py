@@ -56,5 +56,5 @@ def _counting(target: Target, counted: Counter[str]) -> Callable[..., None]:
         target.check(**drawn)
 
     # Under this name failures are kept for the next run.
-    check.__qualname__ = check.__name__ = target.name
+    check.__qualname__ = check.__name__ = target.name.replace(".", "_")
     return check
