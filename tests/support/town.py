@@ -21,6 +21,7 @@ from gateway_mock.shopper import parse_script
 from payonce.kit import OrderConsumer, OrderPaid
 from tests.support.documents import check_event
 from tests.support.ports import free_port
+from tests.support.roles import WORKER, login
 from tests.support.waiting import eventually
 from tests.support.witness import install_witness
 
@@ -114,10 +115,11 @@ class Worker:
 
 
 class Town:
-    """Everything around one test."""
+    """Everything around one test. The database lets its workers in as members of payonce_app."""
 
     def __init__(self, env: dict[str, str], mock: Mock, folder: Path, amqp_url: str) -> None:
         self.env = env
+        self.owner_dsn = env["PAYONCE_POSTGRES_DSN"]
         self.mock = mock
         self.folder = folder
         self.amqp_url = amqp_url
@@ -166,7 +168,7 @@ class Town:
 
     async def rows(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """Return what a query answers."""
-        connection = await asyncpg.connect(self.env["PAYONCE_POSTGRES_DSN"])
+        connection = await asyncpg.connect(self.owner_dsn)
         try:
             return await connection.fetch(sql, *arguments)
         finally:
@@ -223,6 +225,7 @@ async def open_town(
         status, _, err = await town.payonce("migrate")
         assert status == 0, err
         await install_witness(postgres_dsn)
+        env["PAYONCE_POSTGRES_DSN"] = await login(postgres_dsn, WORKER)
         try:
             yield town
         finally:
