@@ -4,6 +4,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from tests.support.postgres import LOCKED
+
 WORKER = "test_worker"
 SUPPORT = "test_support"
 MIGRATOR = "test_migrator"
@@ -12,13 +14,14 @@ LOGINS = {
     WORKER: "payonce_app",
     SUPPORT: "payonce_reader",
     MIGRATOR: "payonce_migrator",
+    LOCKED: "payonce_app",
 }
 
 # Roles are the whole server's, so another test may have made them.
 _CREATE = """
 DO $$
 BEGIN
-    CREATE ROLE {login} LOGIN IN ROLE {role};
+    CREATE ROLE {login} LOGIN PASSWORD {password} IN ROLE {role};
 EXCEPTION WHEN duplicate_object OR unique_violation THEN
     NULL;
 END
@@ -27,13 +30,11 @@ $$;
 
 
 async def login(dsn: str, name: str, password: str = "") -> str:
-    """Return the DSN of a login that is a member of its role alone; the database is migrated.
-
-    The tests' server asks for no password, and takes any.
-    """
+    """Return the DSN of a login that is a member of its role alone; the database is migrated."""
+    quoted = f"'{password}'" if password else "NULL"
     connection = await asyncpg.connect(dsn)
     try:
-        await connection.execute(_CREATE.format(login=name, role=LOGINS[name]))
+        await connection.execute(_CREATE.format(login=name, role=LOGINS[name], password=quoted))
     finally:
         await connection.close()
     return dsn_of(dsn, name, password)

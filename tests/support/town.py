@@ -19,6 +19,7 @@ from gateway_mock.app import serving
 from gateway_mock.server import Mock
 from gateway_mock.shopper import parse_script
 from payonce.kit import OrderConsumer, OrderPaid
+from tests.support.canaries import Canaries, canary, secrets_of
 from tests.support.documents import check_event
 from tests.support.ports import free_port
 from tests.support.roles import WORKER, login
@@ -107,6 +108,12 @@ class Worker:
         assert self.process is not None
         self.send(number)
         return await asyncio.wait_for(self.process.wait(), 30)
+
+    def leaks(self) -> set[str]:
+        """Return which of the secrets that it was given stand in its log."""
+        if not self.log.exists():
+            return set()
+        return Canaries(secrets_of(self._env)).found_in(self.log.read_bytes())
 
     def log_lines(self) -> list[dict[str, Any]]:
         """Return what it logged."""
@@ -225,13 +232,14 @@ async def open_town(
         status, _, err = await town.payonce("migrate")
         assert status == 0, err
         await install_witness(postgres_dsn)
-        env["PAYONCE_POSTGRES_DSN"] = await login(postgres_dsn, WORKER)
+        env["PAYONCE_POSTGRES_DSN"] = await login(postgres_dsn, WORKER, canary("town"))
         try:
             yield town
         finally:
             for worker in town.workers:
                 if worker.process is not None and worker.process.returncode is None:
                     await worker.end(signal.SIGKILL)
+        assert [] == [(one.log.name, one.leaks()) for one in town.workers if one.leaks()]
 
 
 def payments(count: int, prefix: str = "p", amount: int = 1999) -> list[dict[str, Any]]:
