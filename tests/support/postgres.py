@@ -12,6 +12,8 @@ from tests.support import ports
 from tests.support.process import Mark, end, launch, send
 
 OWNER = "payonce"
+LOCKED = "locked"
+"""The one login that needs its password."""
 
 
 class Postgres:
@@ -110,6 +112,8 @@ class Postgres:
             cwd="/",
             stdout=subprocess.DEVNULL,
         )
+        rules = self.folder / "pg_hba.conf"
+        rules.write_text(f"host all {LOCKED} all scram-sha-256\n{rules.read_text()}")
 
     def _psql(self, sql: str, *, check: bool = True) -> "subprocess.CompletedProcess[bytes]":
         return subprocess.run(

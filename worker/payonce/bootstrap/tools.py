@@ -14,6 +14,7 @@ from payonce.adapters.postgres.inbox import InboxDesk
 from payonce.adapters.postgres.migrate import check_migrated
 from payonce.adapters.postgres.migrate import migrate as migrate_schema
 from payonce.adapters.postgres.reader import Reader
+from payonce.adapters.postgres.roles import Standing, describe_standing, standing
 from payonce.adapters.rabbitmq.broker import RabbitBroker
 from payonce.adapters.rabbitmq.declare import declare, queue_depths
 from payonce.adapters.rabbitmq.topology import PAYMENTS, Topology
@@ -38,9 +39,10 @@ PUBLISH_AT_ONCE = 200
 
 @dataclass(frozen=True, slots=True)
 class MigrateReport:
-    """The migrations that were applied, and how many queues the broker holds for payonce."""
+    """What was applied, whether the roles have their rights, how many queues the broker holds."""
 
     applied: tuple[str, ...]
+    granted: bool
     declared: int
 
 
@@ -61,9 +63,10 @@ class CheckResult:
 async def migrate(settings: Settings) -> MigrateReport:
     """Bring schema and broker topology up to date. Raises MigrationFailed, Unavailable."""
     applied = await migrate_schema(settings.servers.postgres_dsn)
+    granted = (await _standing(settings)).granted
     topology = topology_of(settings)
     await declare(settings.servers.amqp_url, topology)
-    return MigrateReport(tuple(applied), len(topology.queues))
+    return MigrateReport(tuple(applied), granted, len(topology.queues))
 
 
 async def check(settings: Settings, *, online: bool = False) -> list[CheckResult]:
@@ -80,12 +83,24 @@ async def check(settings: Settings, *, online: bool = False) -> list[CheckResult
             await _check("redis", _check_cache(settings), required=False),
         ]
         if database.ok:
+            results += await _database_login(settings)
             results.append(await _check("gateways", _check_watched(settings)))
             results += await _spared_gateways(settings)
         results += await _order_service(settings, online=online)
         if online:
             results += [await _ask_gateway(one) for one in gateways.values()]
         return results
+
+
+async def _database_login(settings: Settings) -> list[CheckResult]:
+    """Return a warning where the worker could do more to its database than its work needs."""
+    told = describe_standing(await _standing(settings))
+    return [CheckResult("database login", ok=True, detail=told, warning=True)] if told else []
+
+
+async def _standing(settings: Settings) -> Standing:
+    async with _open_database(settings) as database:
+        return await standing(database)
 
 
 async def _check_declared(settings: Settings) -> str | None:
@@ -145,22 +160,24 @@ async def _order_service(settings: Settings, *, online: bool) -> list[CheckResul
 @asynccontextmanager
 async def open_reader(settings: Settings) -> AsyncIterator[Reader]:
     """Give what answers questions about orders and payments."""
-    database = Database(settings.servers.postgres_dsn)
-    await database.open()
-    try:
+    async with _open_database(settings) as database:
         yield Reader(database)
-    finally:
-        await database.close()
 
 
 @asynccontextmanager
 async def open_inbox(settings: Settings) -> AsyncIterator[InboxDesk]:
     """Give what operators do with callbacks. Raises MigrationFailed, Unavailable."""
     await check_migrated(settings.servers.postgres_dsn)
+    async with _open_database(settings) as database:
+        yield InboxDesk(database)
+
+
+@asynccontextmanager
+async def _open_database(settings: Settings) -> AsyncIterator[Database]:
     database = Database(settings.servers.postgres_dsn)
     await database.open()
     try:
-        yield InboxDesk(database)
+        yield database
     finally:
         await database.close()
 

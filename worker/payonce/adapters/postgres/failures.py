@@ -34,6 +34,7 @@ _AWAY_CLASSES = frozenset(
 
 _AWAY_STATES = frozenset(
     {
+        "42501",  # this login may not do that; nothing is lost until somebody lets it
         "25006",  # read-only: this server was a primary and is a standby now
         "25P03",  # idle in transaction for too long
         "25P04",  # transaction time-out
