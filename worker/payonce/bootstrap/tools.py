@@ -20,7 +20,7 @@ from payonce.adapters.rabbitmq.topology import PAYMENTS, Topology
 from payonce.adapters.redis.cache import RedisCache
 from payonce.adapters.webhook import connect_problem
 from payonce.bootstrap.checks import problem_of, refuse_missing_gateways
-from payonce.bootstrap.gateways import open_desk
+from payonce.bootstrap.gateways import open_desk, private_names
 from payonce.bootstrap.notices import UNSIGNED
 from payonce.bootstrap.topology import topology_of
 from payonce.bootstrap.world import longest_wait_ms
@@ -71,7 +71,7 @@ async def check(settings: Settings, *, online: bool = False) -> list[CheckResult
 
     Raises BadSettings where `run` would refuse the configuration before it asked any server.
     """
-    async with open_session() as session:
+    async with open_session(private_names(settings.gateways)) as session:
         gateways = build_gateways(settings.gateways, session, NullMeter())
         database = await _check("postgresql", check_migrated(settings.servers.postgres_dsn))
         results = [
@@ -134,7 +134,9 @@ async def _order_service(settings: Settings, *, online: bool) -> list[CheckResul
         return []
     problems = [] if wanted.secret else [UNSIGNED]
     if online:
-        problem = await connect_problem(wanted.notify_url, wanted.timeout_s)
+        problem = await connect_problem(
+            wanted.notify_url, wanted.timeout_s, allow_private=wanted.allow_private
+        )
         problems += [problem] if problem else []
     elif not problems:
         return []

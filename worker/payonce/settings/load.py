@@ -112,11 +112,12 @@ def _sweep(table: Table) -> SweepSettings:
 
 def _order_service(table: Table) -> OrderServiceSettings:
     settings = OrderServiceSettings(
-        notify_url=table.get("notify_url", values.plain_url("http", "https"), ""),
+        notify_url=table.get("notify_url", values.called(values.plain_url("http", "https")), ""),
         secret=table.get("secret", values.webhook_secret, ""),
         ladder=table.get("ladder", values.ladder, _RETELLING_LADDER),
         timeout_s=table.get("timeout", values.seconds(0.1, 60), "10s"),
         max_in_flight=table.get("max_in_flight", values.whole(1, 1_000), 50),
+        allow_private=table.get("allow_private", values.flag, default=False),
     )
     table.refuse_unknown()
     return settings
@@ -146,9 +147,8 @@ def _refuse_shared_tokens(settings: HttpSettings) -> None:
 
 
 def _broker(table: Table) -> BrokerSettings:
-    settings = BrokerSettings(
-        management_url=table.get("management_url", values.url("http", "https", empty_ok=True), "")
-    )
+    read = values.called(values.url("http", "https", empty_ok=True))
+    settings = BrokerSettings(management_url=table.get("management_url", read, ""))
     table.refuse_unknown()
     return settings
 
@@ -182,6 +182,7 @@ def _gateway(name: str, table: Table, poll: PollSettings, sweep: SweepSettings) 
         refund_max_per_hour=table.get("refund_max_per_hour", _optional_count, ""),
         refund_key_window=table.get("refund_key_window", values.duration, kind.refund_key_window),
         terms=_terms(table, poll, sweep.grace, kind),
+        allow_private=table.get("allow_private", values.flag, default=False),
     )
     table.refuse_unknown()
     return settings
@@ -189,7 +190,7 @@ def _gateway(name: str, table: Table, poll: PollSettings, sweep: SweepSettings) 
 
 def _base_url(table: Table, kind: Kind[Credentials]) -> str:
     """Return where the gateway is; a kind with one well-known place need not be told."""
-    read = values.url("http", "https")
+    read = values.called(values.url("http", "https"))
     if kind.base_url:
         return table.get("base_url", read, kind.base_url).rstrip("/")
     return table.need("base_url", read).rstrip("/")

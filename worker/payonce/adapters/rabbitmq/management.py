@@ -9,6 +9,7 @@ import aiohttp
 from yarl import URL
 
 from payonce.domain.errors import Unavailable
+from payonce.egress import CheckedResolver
 
 SERVER = "rabbitmq-management"
 TIMEOUT_S = 5.0
@@ -67,8 +68,13 @@ class Management:
     async def _get(self, path: str) -> Any:
         url = URL(f"{str(self._base).rstrip('/')}/{path}", encoded=True)
         try:
+            # One of the operator's own servers, as the broker is: its name may lead inside.
+            resolver = CheckedResolver([self._base.host or ""])
+            connector = aiohttp.TCPConnector(resolver=resolver)
             async with (
-                aiohttp.ClientSession(headers=self._headers, timeout=self._timeout) as session,
+                aiohttp.ClientSession(
+                    headers=self._headers, timeout=self._timeout, connector=connector
+                ) as session,
                 session.get(url, allow_redirects=False) as response,
             ):
                 if response.status == _NOT_FOUND:
