@@ -13,7 +13,7 @@ from yarl import URL
 from payonce.adapters.codec import CLOUDEVENT, check_traceparent, encode_event
 from payonce.domain.events import Event
 from payonce.domain.signature import sign
-from payonce.egress import AddressRefused, CheckedResolver
+from payonce.egress import CA_OPTION, AddressRefused, CheckedResolver, tls_problem
 from payonce.ports.notifier import NoticeAnswer, NoticeOutcome
 
 _AWAY = frozenset({429, 502, 503, 504})
@@ -63,7 +63,8 @@ async def connect_problem(url: str, timeout_s: float, *, allow_private: bool) ->
     except TimeoutError:
         return f"{found.hostname} takes no connection within {timeout_s:g} s"
     except (OSError, ValueError) as error:
-        return f"{found.hostname} takes no connection: {type(error).__name__}: {error}"
+        problem = tls_problem(error, CA_OPTION) or f"{type(error).__name__}: {error}"
+        return f"{found.hostname} takes no connection: {problem}"
     writer.close()
     return None
 
@@ -124,9 +125,11 @@ class WebhookPoster:
 
 
 def why_failed(error: Exception) -> str:
-    """Return why a call was not answered: the error's name, or what a refused name leads to."""
+    """Return why a call was not answered: by name, in words where a name or TLS was refused."""
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    return str(cause) if isinstance(cause, AddressRefused) else type(error).__name__
+    if isinstance(cause, AddressRefused):
+        return str(cause)
+    return tls_problem(cause, CA_OPTION) or type(error).__name__
 
 
 def _outcome_of(status: int) -> NoticeOutcome:

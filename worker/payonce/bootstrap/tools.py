@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from payonce.adapters.clock import SystemClock
@@ -22,6 +22,7 @@ from payonce.adapters.webhook import connect_problem
 from payonce.bootstrap.checks import problem_of, refuse_missing_gateways
 from payonce.bootstrap.gateways import open_desk, private_names
 from payonce.bootstrap.notices import UNSIGNED
+from payonce.bootstrap.protection import Way, ways_to
 from payonce.bootstrap.topology import topology_of
 from payonce.bootstrap.world import longest_wait_ms
 from payonce.domain.ids import event_id
@@ -73,11 +74,12 @@ async def check(settings: Settings, *, online: bool = False) -> list[CheckResult
     """
     async with open_session(private_names(settings.gateways)) as session:
         gateways = build_gateways(settings.gateways, session, NullMeter())
+        ways = await ways_to(settings.servers)
         database = await _check("postgresql", check_migrated(settings.servers.postgres_dsn))
         results = [
-            database,
-            await _check("rabbitmq", _check_declared(settings)),
-            await _check("redis", _check_cache(settings), required=False),
+            _with_way(database, ways),
+            _with_way(await _check("rabbitmq", _check_declared(settings)), ways),
+            _with_way(await _check("redis", _check_cache(settings), required=False), ways),
         ]
         if database.ok:
             results.append(await _check("gateways", _check_watched(settings)))
@@ -86,6 +88,12 @@ async def check(settings: Settings, *, online: bool = False) -> list[CheckResult
         if online:
             results += [await _ask_gateway(one) for one in gateways.values()]
         return results
+
+
+def _with_way(result: CheckResult, ways: Mapping[str, Way]) -> CheckResult:
+    """Return a server's result; one that is well says how the way to it is protected."""
+    way = ways[result.name]
+    return replace(result, detail=way.words, warning=way.warning) if result.ok else result
 
 
 async def _check_declared(settings: Settings) -> str | None:

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 from yarl import URL
 
-from payonce.egress import AddressRefused, CheckedResolver
+from payonce.egress import CA_OPTION, AddressRefused, CheckedResolver, tls_problem
 
 MAX_ANSWER_BYTES = 65_536
 LONGEST_RETRY_AFTER_S = 3_600.0
@@ -87,7 +87,10 @@ async def call(  # noqa: PLR0913 - the parts of a request
 
 
 def _why(error: OSError) -> str:
-    return str(error) if isinstance(error, AddressRefused) else type(error).__name__
+    """Return why there is no connection; nothing of it is secret."""
+    if isinstance(error, AddressRefused):
+        return str(error)
+    return tls_problem(error, CA_OPTION) or type(error).__name__
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 from payonce.domain.errors import BadSettings, InvalidField
 from payonce.domain.ids import check_id
 from payonce.domain.watch import Terms
-from payonce.settings import values
+from payonce.settings import servers, values
 from payonce.settings.kinds import KINDS, Credentials, Kind
 from payonce.settings.model import (
     BrokerSettings,
@@ -17,7 +17,6 @@ from payonce.settings.model import (
     PollSettings,
     RefundSettings,
     SecondPayment,
-    Servers,
     Settings,
     SweepSettings,
 )
@@ -38,7 +37,7 @@ def load_settings(environ: Mapping[str, str], *, config_path: Path | None = None
     poll = _poll(root.table("poll"))
     sweep = _sweep(root.table("sweep"))
     settings = Settings(
-        servers=_servers(read_servers(environ)),
+        servers=servers.read(read_servers(environ)),
         poll=poll,
         on_second_payment=_on_second_payment(root.table("on_second_payment")),
         refund=_refund(root.table("refund")),
@@ -57,17 +56,6 @@ def _check_logs(environ: Mapping[str, str]) -> None:
     level, style = "PAYONCE_LOG_LEVEL", "PAYONCE_LOG_FORMAT"
     values.choice(*LOG_LEVELS)(level, environ.get(level, "").lower() or "info")
     values.choice(*LOG_FORMATS)(style, environ.get(style) or "json")
-
-
-def _servers(found: Mapping[str, str]) -> Servers:
-    dsn = values.url("postgresql", "postgres", socket_ok=True)
-    amqp = values.url("amqp", "amqps")
-    redis = values.url("redis", "rediss", "unix", socket_ok=True)
-    return Servers(
-        dsn("PAYONCE_POSTGRES_DSN", found["POSTGRES_DSN"]),
-        amqp("PAYONCE_AMQP_URL", found["AMQP_URL"]),
-        redis("PAYONCE_REDIS_URL", found["REDIS_URL"]),
-    )
 
 
 def _poll(table: Table) -> PollSettings:

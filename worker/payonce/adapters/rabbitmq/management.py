@@ -9,7 +9,7 @@ import aiohttp
 from yarl import URL
 
 from payonce.domain.errors import Unavailable
-from payonce.egress import CheckedResolver
+from payonce.egress import CA_OPTION, CheckedResolver, tls_problem
 
 SERVER = "rabbitmq-management"
 TIMEOUT_S = 5.0
@@ -83,7 +83,7 @@ class Management:
                     raise Unavailable(SERVER, f"{self._base} answered {response.status}")
                 return await response.json()
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            problem = f"{self._base}: {type(error).__name__}"
+            problem = f"{self._base}: {tls_problem(error, CA_OPTION) or type(error).__name__}"
             raise Unavailable(SERVER, problem) from error
 
 
