@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from payonce.adapters.clock import SystemClock
@@ -21,8 +21,9 @@ from payonce.adapters.rabbitmq.topology import PAYMENTS, Topology
 from payonce.adapters.redis.cache import RedisCache
 from payonce.adapters.webhook import connect_problem
 from payonce.bootstrap.checks import problem_of, refuse_missing_gateways
-from payonce.bootstrap.gateways import open_desk
+from payonce.bootstrap.gateways import open_desk, private_names
 from payonce.bootstrap.notices import UNSIGNED
+from payonce.bootstrap.protection import Way, ways_to
 from payonce.bootstrap.topology import topology_of
 from payonce.bootstrap.world import longest_wait_ms
 from payonce.domain.ids import event_id
@@ -74,13 +75,14 @@ async def check(settings: Settings, *, online: bool = False) -> list[CheckResult
 
     Raises BadSettings where `run` would refuse the configuration before it asked any server.
     """
-    async with open_session() as session:
+    async with open_session(private_names(settings.gateways)) as session:
         gateways = build_gateways(settings.gateways, session, NullMeter())
+        ways = await ways_to(settings.servers)
         database = await _check("postgresql", check_migrated(settings.servers.postgres_dsn))
         results = [
-            database,
-            await _check("rabbitmq", _check_declared(settings)),
-            await _check("redis", _check_cache(settings), required=False),
+            _with_way(database, ways),
+            _with_way(await _check("rabbitmq", _check_declared(settings)), ways),
+            _with_way(await _check("redis", _check_cache(settings), required=False), ways),
         ]
         if database.ok:
             results += await _database_login(settings)
@@ -101,6 +103,12 @@ async def _database_login(settings: Settings) -> list[CheckResult]:
 async def _standing(settings: Settings) -> Standing:
     async with _open_database(settings) as database:
         return await standing(database)
+
+
+def _with_way(result: CheckResult, ways: Mapping[str, Way]) -> CheckResult:
+    """Return a server's result; one that is well says how the way to it is protected."""
+    way = ways[result.name]
+    return replace(result, detail=way.words, warning=way.warning) if result.ok else result
 
 
 async def _check_declared(settings: Settings) -> str | None:
@@ -149,7 +157,9 @@ async def _order_service(settings: Settings, *, online: bool) -> list[CheckResul
         return []
     problems = [] if wanted.secret else [UNSIGNED]
     if online:
-        problem = await connect_problem(wanted.notify_url, wanted.timeout_s)
+        problem = await connect_problem(
+            wanted.notify_url, wanted.timeout_s, allow_private=wanted.allow_private
+        )
         problems += [problem] if problem else []
     elif not problems:
         return []
