@@ -45,7 +45,7 @@ def licences(bom: dict[str, Any]) -> dict[str, str]:
 
 def unjudged(expression: str) -> list[str]:
     """Return the licences of an expression that are not among the allowed ones."""
-    parts = re.split(r"[()\s]*\b(?:AND|OR|WITH)\b[()\s]*", expression)
+    parts = [one.strip("() ") for one in re.split(r" (?:AND|OR|WITH) ", expression)]
     return [one for one in parts if one not in ALLOWED]
 
 
