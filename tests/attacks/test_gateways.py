@@ -8,8 +8,10 @@ import pytest
 from payonce.domain.report import Outcome
 from payonce.gateways.client import MAX_ANSWER_BYTES
 from payonce.ports.gateway import ChargeRef
-from tests.gateways.rigs import CHARGE, always, answer, asking, charge_json
+from tests.gateways import wechatpay_rigs
+from tests.gateways.rigs import CHARGE, always, answer, asking, charge_json, hostile
 from tests.gateways.stripe_rigs import CREDENTIALS, intent_object, session_object
+from tests.support.wechatpay import other_certificate
 
 
 @pytest.mark.parametrize(
@@ -39,3 +41,12 @@ async def test_a_packed_answer_is_not_unpacked() -> None:
         report = await gateway.query(CHARGE)
     assert Outcome.UNKNOWN is report.outcome
     assert report.reason.startswith("nonsense")
+
+
+async def test_an_answer_that_somebody_else_signed_is_no_word() -> None:
+    """WeChat Pay's answer that its key did not sign, whatever stands in it."""
+    told = json.dumps(wechatpay_rigs.order(wechatpay_rigs.MADE)).encode()
+    raw = wechatpay_rigs.signed_answer(other_certificate(), told)
+    async with hostile(always(raw)) as server, wechatpay_rigs.open_rig(server.url) as rig:
+        report = await rig.gateway.query(CHARGE)
+    assert Outcome.UNKNOWN is report.outcome

@@ -188,7 +188,8 @@ def said(body: bytes, name: str) -> list[Any]:
         return dict(items)
 
     try:
-        json.loads(body, object_pairs_hook=pairs)
+        # What no field is named after need not be UTF-8 to those who read by fields.
+        json.loads(body.decode(errors="replace"), object_pairs_hook=pairs)
     except (ValueError, RecursionError):
         return []
     return found
