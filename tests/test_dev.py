@@ -39,7 +39,7 @@ def dev(checkout: Path, *arguments: str, **variables: str) -> tuple[int, str, st
     return ended.returncode, ended.stdout, ended.stderr
 
 
-@pytest.mark.parametrize("command", ["setup", "up", "down", "env", "check"])
+@pytest.mark.parametrize("command", ["setup", "up", "down", "env", "check", "sbom"])
 def test_an_argument_too_many_stops_everything(checkout: Path, command: str) -> None:
     """Above all, no data are removed."""
     line = f"dev: {command} takes no arguments, but got: x; nothing was done\n"

@@ -32,7 +32,7 @@ CLOSE = CloseDue("p-1", "o-1", "mock", 1999, "CNY", "order-paid", None, 1)
 LOOK = RefundDue("rf-1", "p-1", "o-1", "mock", 1_700_000_000_123, 3)
 
 ids = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}", fullmatch=True)
-names = st.text(min_size=1, max_size=64)
+names = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=64)
 refs = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=64)
 counts = st.integers(0, 2**31 - 1)
 times_ms = st.integers(EARLIEST_MS, LATEST_MS)
@@ -52,7 +52,7 @@ times_ms = st.integers(EARLIEST_MS, LATEST_MS)
         epoch=counts,
         gateway_ref=st.none() | refs,
         mode=st.sampled_from(Mode),
-        polls=st.lists(st.tuples(times_ms, times_ms, names), max_size=12).map(tuple),
+        polls=st.lists(st.tuples(counts, times_ms, names), max_size=12).map(tuple),
     )
 )
 def test_poll_survives_the_bus(message: PollDue) -> None:
@@ -88,6 +88,9 @@ def test_poll_of_a_later_version_is_understood() -> None:
         ({"mode": "never"}, "mode"),
         ({"polls": [[1, 2]]}, "polls[0]"),
         ({"polls": [[1, 2**62, "PENDING"]]}, "polls"),
+        ({"polls": [[-1, 2, "PENDING"]]}, "polls"),
+        ({"polls": [[1, 2, "\x1b[2J"]]}, "polls"),
+        ({"polls": [[1, 2, "x" * 65]]}, "polls"),
         ({"due_ms": 2**62}, "due_ms"),
         ({"expires_ms": -(2**62)}, "expires_ms"),
     ],

@@ -11,7 +11,7 @@ from payonce.adapters.memory.lock import MemoryLocks
 from payonce.adapters.redis.cache import RedisCache
 from payonce.adapters.redis.link import SOCKET_TIMEOUT_S
 from payonce.adapters.redis.lock import RedisLocks
-from payonce.ports.cache import Cache
+from payonce.ports.cache import Cache, Seen
 from payonce.ports.lock import LockOutcome, OrderLocks
 from tests.handlers.fake_meter import FakeMeter
 from tests.support.ports import free_port
@@ -188,3 +188,52 @@ async def test_a_success_costs_one_call(redis_url: str, client: "aioredis.Redis"
     stats = await client.info("commandstats")
     assert 50 == stats["cmdstat_eval"]["calls"]
     await cache.close()
+
+
+LIES: list[bytes] = [
+    b"",
+    b"1",
+    b"99",
+    b"99 ",
+    b"99 p-1",
+    b"99 p-1 ",
+    b"\xff\xfe 1",
+    b"99 p-1 " + b"0" * 64,
+]
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_what_somebody_else_wrote_into_redis_was_never_seen(
+    redis_url: str, client: "aioredis.Redis", lie: bytes
+) -> None:
+    """No poll ends and no application is denied by a word that is not proven."""
+    cache = RedisCache(redis_url, FakeMeter(), 3_000)
+    await client.set("payonce:succeeded:p-1", lie)
+    await client.set("payonce:paid:o-1", lie)
+    assert Seen() == await cache.seen("p-1", 0, 0)
+    assert await cache.paid_by("o-1") is None
+    await cache.close()
+
+
+async def test_a_proven_word_is_no_word_about_another(
+    redis_url: str, client: "aioredis.Redis"
+) -> None:
+    """Copied to another payment or order; another process of the installation believes it."""
+    key = b"k" * 32
+    first, second, stranger = (RedisCache(redis_url, FakeMeter(), 3_000) for _ in range(3))
+    first.prove_by(key)
+    second.prove_by(key)
+    await first.remember_succeeded("p-1", "o-1", 3, "p-1")
+    for kind, ours, another in (("succeeded", "p-1", "p-2"), ("paid", "o-1", "o-2")):
+        await client.copy(f"payonce:{kind}:{ours}", f"payonce:{kind}:{another}")
+    assert (True, "p-1") == (
+        (await second.seen("p-1", 0, 0)).succeeded,
+        await second.paid_by("o-1"),
+    )
+    assert (False, None) == (
+        (await second.seen("p-2", 0, 0)).succeeded,
+        await second.paid_by("o-2"),
+    )
+    assert (Seen(), None) == (await stranger.seen("p-1", 0, 0), await stranger.paid_by("o-1"))
+    for one in (first, second, stranger):
+        await one.close()

@@ -13,6 +13,7 @@ from payonce.__main__ import main
 from payonce.adapters import logs
 from payonce.bootstrap import migrate
 from payonce.settings import load_settings
+from tests.support.roles import WORKER, login
 from tests.support.servers import Servers
 
 NOWHERE = {
@@ -66,15 +67,21 @@ def payonce(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.fixture(scope="session")
-def town(servers: Servers) -> dict[str, str]:
-    """The variables of a migrated database and broker that all tests here share."""
+def owner_dsn(servers: Servers) -> str:
+    """The database of all tests here, for who may do anything."""
+    return servers.postgres.fresh_database("cli")
+
+
+@pytest.fixture(scope="session")
+def town(servers: Servers, owner_dsn: str) -> dict[str, str]:
+    """The variables of a worker: a migrated database and broker that all tests here share."""
     variables = {
-        "PAYONCE_POSTGRES_DSN": servers.postgres.fresh_database("cli"),
+        "PAYONCE_POSTGRES_DSN": owner_dsn,
         "PAYONCE_AMQP_URL": servers.rabbitmq.fresh_vhost("cli"),
         "PAYONCE_REDIS_URL": servers.redis.url,
     }
     asyncio.run(migrate(load_settings(variables)))
-    return variables
+    return {**variables, "PAYONCE_POSTGRES_DSN": asyncio.run(login(owner_dsn, WORKER))}
 
 
 @pytest.fixture

@@ -1,12 +1,15 @@
 """payonce check: it finds what `run` would refuse, and knows what payonce can do without."""
 
+import asyncio
 import json
 import socket
+from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.cli.conftest import NOWHERE, Ended, Payonce
+from tests.support.roles import SUPPORT, login
 
 REDIS = NOWHERE["PAYONCE_REDIS_URL"]
 
@@ -17,13 +20,62 @@ def rows(ended: Ended) -> dict[str, dict[str, Any]]:
 
 
 def test_all_is_well(here: Payonce) -> None:
-    """Each thing that was checked has a line."""
+    """Each thing that was checked has a line; a server's says who might read along."""
     ended = here("check")
 
     assert (0, "") == (ended.status, ended.err)
-    assert [["ok", "postgresql"], ["ok", "rabbitmq"], ["ok", "redis"], ["ok", "gateways"]] == [
-        line.split() for line in ended.out.splitlines()
-    ]
+    near = "within this machine or a private network"
+    by_chance = "encrypted only if the server offers it, its certificate not verified"
+    assert [
+        f"ok     postgresql  {by_chance}, {near}",
+        f"ok     rabbitmq    in plain text, {near}",
+        f"ok     redis       in plain text, {near}",
+        "ok     gateways",
+    ] == ended.out.splitlines()
+
+
+def test_a_login_that_may_too_much_is_noted(here: Payonce, owner_dsn: str) -> None:
+    """In a line that says what is enough; payonce works all the same."""
+    ended = here("check", PAYONCE_POSTGRES_DSN=owner_dsn)
+
+    assert 0 == ended.status
+    [line] = [one for one in ended.out.splitlines() if "database login" in one]
+    assert line.startswith("note   database login  payonce works as payonce, who is a superuser; a")
+    assert line.endswith("only a member of payonce_app is enough (docs/database.md, Roles)")
+
+
+@pytest.fixture
+def looking(here: Payonce, owner_dsn: str) -> Payonce:
+    """A way to call a command as somebody who may look at the database alone."""
+    return partial(here, PAYONCE_POSTGRES_DSN=asyncio.run(login(owner_dsn, SUPPORT)))
+
+
+def test_a_login_that_may_too_little_is_told(looking: Payonce) -> None:
+    """Who looks cannot do a worker's work; the line names what was denied."""
+    ended = looking("refunds", "request", "p-1", "--by", "ann", "--why", "x")
+
+    assert (1, "") == (ended.status, ended.out)
+    assert "permission denied for table" in ended.err
+    assert 1 == len(ended.err.splitlines())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("unresolved",),
+        ("mismatched",),
+        ("unacknowledged",),
+        ("refunds", "list"),
+        ("gateways", "list"),
+        ("show", "o-none"),
+    ],
+)
+def test_who_may_look_reads_the_lists(looking: Payonce, command: tuple[str, ...]) -> None:
+    """Support staff need no more than payonce_reader."""
+    ended = looking(*command)
+
+    assert "permission denied" not in ended.out + ended.err
+    assert (1 if "show" in command else 0) == ended.status
 
 
 def test_redis_that_is_away_is_a_warning(here: Payonce) -> None:
@@ -79,7 +131,6 @@ def test_kind_that_does_not_exist_is_refused(payonce: Payonce, command: str) -> 
 
 def test_an_order_service_that_takes_no_connection_is_noted(here: Payonce) -> None:
     """Asked only with --online, and never posted to; payonce works on without it."""
-    here("migrate")
     key = "whsec_" + "a2V5" * 8
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -108,7 +159,6 @@ def test_an_order_service_that_takes_no_connection_is_noted(here: Payonce) -> No
 
 def test_calls_that_go_unsigned_are_warned_of(here: Payonce) -> None:
     """An order service that is called without a secret cannot tell our calls from anybody's."""
-    here("migrate")
     ended = here("check", "--json", PAYONCE_ORDER_SERVICE__NOTIFY_URL="http://127.0.0.1:1/paid")
 
     assert 0 == ended.status

@@ -12,6 +12,7 @@ from payonce.ports import board as ports
 from tests.store.fake import FakeStore
 from tests.store.fake_board import FakeBoard
 from tests.store.making import Store, opened, store_on
+from tests.support.roles import WORKER, login
 from tests.support.servers import Servers
 from tests.support.witness import install_witness
 
@@ -59,8 +60,21 @@ async def dsn(migrated_dsn: str) -> str:
 
 
 @pytest.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
-    """A pool for the migrated database."""
+async def worker_dsn(dsn: str) -> str:
+    """The migrated database, emptied, as a worker is let in: a member of payonce_app alone."""
+    return await login(dsn, WORKER)
+
+
+@pytest.fixture
+async def database(worker_dsn: str) -> AsyncIterator[Database]:
+    """A pool for the migrated database, with the rights of a worker."""
+    async with opened(Database(worker_dsn)) as database:
+        yield database
+
+
+@pytest.fixture
+async def owner(dsn: str) -> AsyncIterator[Database]:
+    """A pool for the migrated database, for what no worker may do."""
     async with opened(Database(dsn)) as database:
         yield database
 

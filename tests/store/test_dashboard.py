@@ -45,7 +45,7 @@ async def change(database: Database, statement: str) -> None:
 
 
 async def test_what_is_watched_is_counted_by_age(
-    postgres_store: Store, dashboard: Dashboard, database: Database
+    postgres_store: Store, dashboard: Dashboard, owner: Database
 ) -> None:
     """By gateway, since receipt; what has ended or stands in a list of its own is left out."""
     await register(
@@ -53,11 +53,11 @@ async def test_what_is_watched_is_counted_by_age(
         *(registration(f"p{n}", f"o{n}", gateway="mock" if n < 7 else "slow") for n in range(8)),
     )
     for n, seconds in enumerate((0, 4, 14, 15)):
-        await age(database, f"p{n}", seconds)
+        await age(owner, f"p{n}", seconds)
     await settle(postgres_store, success("p4"), success("p5", amount=1))
     await settle(postgres_store, word("p6", Outcome.UNKNOWN, ended=True))
-    await change(database, COPY_AS_CREATED)
-    await change(database, "UPDATE payments SET closing = 'superseded' WHERE payment_id = 'p7'")
+    await change(owner, COPY_AS_CREATED)
+    await change(owner, "UPDATE payments SET closing = 'superseded' WHERE payment_id = 'p7'")
     assert [
         Flight("mock", 0, 1, 0, 0),
         Flight("mock", 1, 1, 0, 0),

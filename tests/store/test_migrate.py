@@ -26,6 +26,8 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "0001_one.sql").write_text(FIRST)
     (tmp_path / "0002_two.sql").write_text(SECOND)
     (tmp_path / "README.md").write_text("not SQL")
+    steps = ("create", "hand_over", "grant")
+    (tmp_path / "roles.sql").write_text("".join(f"-- name: {one}\nSELECT 1;\n" for one in steps))
     return tmp_path
 
 

@@ -10,19 +10,25 @@ from pathlib import Path
 
 from tests.support import ports
 from tests.support.process import Mark, end, launch, send
+from tests.support.tls import Tls
 
 OWNER = "payonce"
+LOCKED = "locked"
+"""The one login that needs its password."""
 
 
 class Postgres:
     """One server on a port of its own; as root it runs as the user `postgres`."""
 
-    def __init__(self, folder: Path, port: int, *, fast: bool = False) -> None:
+    def __init__(
+        self, folder: Path, port: int, *, fast: bool = False, tls: Tls | None = None
+    ) -> None:
         self.folder = folder
         self.port = port
         self.mark: Mark | None = None
         self._bin = find_postgres()
         self._fast = fast
+        self._tls = tls
 
     @property
     def dsn(self) -> str:
@@ -31,15 +37,20 @@ class Postgres:
 
     def dsn_of(self, database: str) -> str:
         """Return the DSN of a database."""
-        return f"postgresql://{OWNER}@{ports.HOST}:{self.port}/{database}"
+        place = f"postgresql://{OWNER}@{ports.HOST}:{self.port}/{database}"
+        if self._tls is None:
+            return place
+        return f"{place}?sslmode=verify-full&{self._tls.query('sslrootcert', 'sslcert', 'sslkey')}"
 
     def start(self) -> None:
         """Start, on the same data as before where there is some."""
         if not (self.folder / "PG_VERSION").exists():
             self._initialise()
+            self._require_tls()
         options = ["-c", "max_connections=200", "-c", "shared_buffers=64MB"]
         options += ["-c", "shared_preload_libraries=pg_stat_statements"] * self._has_statements()
         options += ["-c", "fsync=off"] * self._fast
+        options += ["-c", "ssl=on"] * (self._tls is not None)
         self.mark = launch(
             [
                 *_as_postgres(),
@@ -110,6 +121,23 @@ class Postgres:
             cwd="/",
             stdout=subprocess.DEVNULL,
         )
+        rules = self.folder / "pg_hba.conf"
+        rules.write_text(f"host all {LOCKED} all scram-sha-256\n{rules.read_text()}")
+
+    def _require_tls(self) -> None:
+        """Lay the files where the server looks for them, and let nobody in without TLS."""
+        if self._tls is None:
+            return
+        files = {"root.crt": self._tls.ca, "server.crt": self._tls.certificate}
+        for name, path in {**files, "server.key": self._tls.key}.items():
+            copy = self.folder / name
+            shutil.copyfile(path, copy)
+            copy.chmod(0o600)
+            shutil.chown(copy, self.folder.owner())
+        (self.folder / "postgresql.auto.conf").write_text("ssl_ca_file = 'root.crt'\n")
+        shown = " clientcert=verify-ca" if self._tls.client else ""
+        rule = f"hostssl all all {ports.HOST}/32 trust{shown}\n"
+        (self.folder / "pg_hba.conf").write_text(rule)
 
     def _psql(self, sql: str, *, check: bool = True) -> "subprocess.CompletedProcess[bytes]":
         return subprocess.run(

@@ -6,12 +6,14 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import urllib.request
 from pathlib import Path
 
 from tests.support import ports
 from tests.support.process import Mark, end, launch, send
+from tests.support.tls import Tls
 from tests.support.waiting import holds_within
 
 _USER = base64.b64encode(b"guest:guest").decode()
@@ -20,7 +22,14 @@ _USER = base64.b64encode(b"guest:guest").decode()
 class RabbitMQ:
     """One broker on ports of its own; restarted, it keeps its data and ports."""
 
-    def __init__(self, folder: Path, chosen: "dict[str, int]", *, management: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        chosen: "dict[str, int]",
+        *,
+        management: bool = True,
+        tls: Tls | None = None,
+    ) -> None:
         self.folder = folder
         self.ports = chosen
         self.port = chosen["amqp"]
@@ -28,6 +37,7 @@ class RabbitMQ:
         self.epmd: Mark | None = None
         self._bin = find_rabbitmq()
         self._management = management
+        self._tls = tls
 
     @property
     def url(self) -> str:
@@ -37,11 +47,15 @@ class RabbitMQ:
     @property
     def management_url(self) -> str:
         """The URL of the management API."""
-        return f"http://guest:guest@{ports.HOST}:{self.ports['management']}"
+        scheme = "https" if self._tls else "http"
+        return f"{scheme}://guest:guest@{ports.HOST}:{self.ports['management']}"
 
     def url_of(self, vhost: str) -> str:
         """Return the URL of a virtual host."""
-        return f"amqp://guest:guest@{ports.HOST}:{self.port}/{vhost}"
+        place = f"guest:guest@{ports.HOST}:{self.port}/{vhost}"
+        if self._tls is None:
+            return f"amqp://{place}"
+        return f"amqps://{place}?{self._tls.query('cafile', 'certfile', 'keyfile')}"
 
     def start(self) -> None:
         """Start, on the same data as before where there is some."""
@@ -108,13 +122,13 @@ class RabbitMQ:
     ) -> object:
         """Call the management API and return its JSON answer."""
         request = urllib.request.Request(
-            f"http://{ports.HOST}:{self.ports['management']}{path}",
+            f"{'https' if self._tls else 'http'}://{ports.HOST}:{self.ports['management']}{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Basic {_USER}", "Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=30, context=self._context()) as answer:
                 content = answer.read()
         except urllib.error.HTTPError as error:
             error.close()
@@ -138,7 +152,7 @@ class RabbitMQ:
         return self.mark is None or not self.mark.alive()
 
     def _is_ready(self) -> bool:
-        return _speaks_amqp(self.port) and self._management_answers()
+        return _speaks_amqp(self.port, self._context()) and self._management_answers()
 
     def _management_answers(self) -> bool:
         if not self._management:
@@ -153,13 +167,21 @@ class RabbitMQ:
         plugins = "[rabbitmq_management].\n" if self._management else "[].\n"
         (self.folder / "enabled_plugins").write_text(plugins)
         lines = ["log.file.level = warning", "disk_free_limit.absolute = 50MB"]
+        if self._tls:
+            lines += ["listeners.tcp = none", f"listeners.ssl.1 = {ports.HOST}:{self.port}"]
+            lines += _ssl_lines("ssl_options", self._tls)
         if self._management:
+            kind = "ssl" if self._tls else "tcp"
             lines += [
-                f"management.tcp.port = {self.ports['management']}",
-                f"management.tcp.ip = {ports.HOST}",
+                f"management.{kind}.port = {self.ports['management']}",
+                f"management.{kind}.ip = {ports.HOST}",
             ]
+            lines += _ssl_lines("management.ssl", self._tls) if self._tls else []
         (self.folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
         (self.folder / "advanced.config").write_text("[].\n")
+
+    def _context(self) -> ssl.SSLContext | None:
+        return self._tls.context() if self._tls else None
 
     def _environment(self) -> dict[str, str]:
         home = self.folder
@@ -168,7 +190,7 @@ class RabbitMQ:
             "HOME": str(home),
             "LC_ALL": "C.UTF-8",
             "RABBITMQ_NODENAME": f"payonce{self.port}@localhost",
-            "RABBITMQ_NODE_PORT": str(self.port),
+            **({} if self._tls else {"RABBITMQ_NODE_PORT": str(self.port)}),
             "RABBITMQ_NODE_IP_ADDRESS": ports.HOST,
             "RABBITMQ_DIST_PORT": str(self.ports["dist"]),
             "ERL_EPMD_PORT": str(self.ports["epmd"]),
@@ -211,10 +233,29 @@ def _find_epmd() -> str:
     return found
 
 
-def _speaks_amqp(port: int) -> bool:
+def _ssl_lines(prefix: str, tls: Tls) -> list[str]:
+    """Return the lines of a listener with TLS; it wants a certificate of clients that have one."""
+    lines = [
+        f"{prefix}.cacertfile = {tls.ca}",
+        f"{prefix}.certfile = {tls.certificate}",
+        f"{prefix}.keyfile = {tls.key}",
+    ]
+    if tls.client and prefix == "ssl_options":
+        lines += [f"{prefix}.verify = verify_peer", f"{prefix}.fail_if_no_peer_cert = true"]
+    return lines
+
+
+def _speaks_amqp(port: int, context: ssl.SSLContext | None) -> bool:
     try:
-        with socket.create_connection((ports.HOST, port), 2) as connection:
-            connection.sendall(b"AMQP\x00\x00\x09\x01")
-            return connection.recv(1) == b"\x01"
+        with socket.create_connection((ports.HOST, port), 2) as plain:
+            if context is None:
+                return _answers_amqp(plain)
+            with context.wrap_socket(plain, server_hostname=ports.HOST) as connection:
+                return _answers_amqp(connection)
     except OSError:
         return False
+
+
+def _answers_amqp(connection: socket.socket) -> bool:
+    connection.sendall(b"AMQP\x00\x00\x09\x01")
+    return connection.recv(1) == b"\x01"

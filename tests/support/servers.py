@@ -20,6 +20,7 @@ from tests.support.postgres import Postgres, data_folder
 from tests.support.process import Mark
 from tests.support.rabbitmq import RabbitMQ
 from tests.support.redis import Redis
+from tests.support.tls import Tls
 
 VARIABLES = ("PAYONCE_POSTGRES_DSN", "PAYONCE_AMQP_URL", "PAYONCE_REDIS_URL")
 GAVE = "DEV_GAVE"
@@ -29,16 +30,25 @@ GAVE = "DEV_GAVE"
 class Servers:
     """The three servers, their data below one folder."""
 
-    def __init__(self, folder: Path, *, fast: bool = False, management: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        fast: bool = False,
+        management: bool = True,
+        tls: Tls | None = None,
+    ) -> None:
         self.folder = folder
         self.state = folder / "servers.json"
         known = self._read()
         chosen = known.get("ports") or _choose_ports()
         place = Path(known.get("postgres_folder") or data_folder(folder / "postgres"))
         self._ports = chosen
-        self.postgres = Postgres(place, chosen["postgres"], fast=fast)
-        self.rabbitmq = RabbitMQ(folder / "rabbitmq", chosen["rabbitmq"], management=management)
-        self.redis = Redis(folder / "redis", chosen["redis"])
+        self.postgres = Postgres(place, chosen["postgres"], fast=fast, tls=tls)
+        self.rabbitmq = RabbitMQ(
+            folder / "rabbitmq", chosen["rabbitmq"], management=management, tls=tls
+        )
+        self.redis = Redis(folder / "redis", chosen["redis"], tls=tls)
         self._adopt(known.get("marks", {}))
 
     @property

@@ -19,8 +19,10 @@ from gateway_mock.app import serving
 from gateway_mock.server import Mock
 from gateway_mock.shopper import parse_script
 from payonce.kit import OrderConsumer, OrderPaid
+from tests.support.canaries import Canaries, canary, secrets_of
 from tests.support.documents import check_event
 from tests.support.ports import free_port
+from tests.support.roles import WORKER, login
 from tests.support.waiting import eventually
 from tests.support.witness import install_witness
 
@@ -107,6 +109,12 @@ class Worker:
         self.send(number)
         return await asyncio.wait_for(self.process.wait(), 30)
 
+    def leaks(self) -> set[str]:
+        """Return which of the secrets that it was given stand in its log."""
+        if not self.log.exists():
+            return set()
+        return Canaries(secrets_of(self._env)).found_in(self.log.read_bytes())
+
     def log_lines(self) -> list[dict[str, Any]]:
         """Return what it logged."""
         lines = self.log.read_text().splitlines()
@@ -114,10 +122,11 @@ class Worker:
 
 
 class Town:
-    """Everything around one test."""
+    """Everything around one test. The database lets its workers in as members of payonce_app."""
 
     def __init__(self, env: dict[str, str], mock: Mock, folder: Path, amqp_url: str) -> None:
         self.env = env
+        self.owner_dsn = env["PAYONCE_POSTGRES_DSN"]
         self.mock = mock
         self.folder = folder
         self.amqp_url = amqp_url
@@ -166,7 +175,7 @@ class Town:
 
     async def rows(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """Return what a query answers."""
-        connection = await asyncpg.connect(self.env["PAYONCE_POSTGRES_DSN"])
+        connection = await asyncpg.connect(self.owner_dsn)
         try:
             return await connection.fetch(sql, *arguments)
         finally:
@@ -223,12 +232,14 @@ async def open_town(
         status, _, err = await town.payonce("migrate")
         assert status == 0, err
         await install_witness(postgres_dsn)
+        env["PAYONCE_POSTGRES_DSN"] = await login(postgres_dsn, WORKER, canary("town"))
         try:
             yield town
         finally:
             for worker in town.workers:
                 if worker.process is not None and worker.process.returncode is None:
                     await worker.end(signal.SIGKILL)
+        assert [] == [(one.log.name, one.leaks()) for one in town.workers if one.leaks()]
 
 
 def payments(count: int, prefix: str = "p", amount: int = 1999) -> list[dict[str, Any]]:

@@ -19,13 +19,13 @@ def _fields(alias: str, names: Iterable[str]) -> str:
     return f"jsonb_build_object({pairs})"
 
 
-# At the commit everything that the transaction wrote is seen together.
+# At the commit everything that the transaction wrote is seen together. Workers have no rights here.
 WITNESS = f"""
 CREATE TABLE witness (
     order_id text COLLATE "C" PRIMARY KEY, version integer NOT NULL, shown jsonb NOT NULL
 );
 
-CREATE FUNCTION bear_witness() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION bear_witness() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     now_at integer;
     now_shown jsonb;

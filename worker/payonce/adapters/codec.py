@@ -27,6 +27,7 @@ MAX_BODY_BYTES = 65_536
 
 _LONGEST_TRACEPARENT = 512
 _LONGEST_EVENT_ID = 255
+_LONGEST_OUTCOME = 64
 _MOST = 2**31 - 1
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-[!-~]*)?")
 _FIELD = re.compile(r"`\$\.?([^`]*)`")
@@ -73,8 +74,11 @@ def decode_poll(body: bytes) -> PollDue:
     _check_count(message.epoch, "epoch")
     _check_ms(message.due_ms, "due_ms")
     _check_ms(message.expires_ms, "expires_ms")
-    for _, at_ms, _ in message.polls:
+    for step, at_ms, outcome in message.polls:
+        _check_count(step, "polls")
         _check_ms(at_ms, "polls")
+        if not 1 <= len(outcome) <= _LONGEST_OUTCOME or not outcome.isprintable():
+            raise InvalidField("polls", "hold no outcome", "what payonce sent")
     return message
 
 

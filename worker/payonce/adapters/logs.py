@@ -29,11 +29,10 @@ def configure_logs(environ: Mapping[str, str]) -> None:
         structlog.processors.format_exc_info,
         mask,
     ]
-    last: Any = (
-        structlog.dev.ConsoleRenderer()
-        if chosen == "pretty"
-        else structlog.processors.JSONRenderer()
-    )
+    pretty = chosen == "pretty"
+    last: Any = structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer()
+    if pretty:
+        shared.append(keep_still)
     structlog.configure(
         processors=[*shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -50,6 +49,11 @@ def mask(_logger: object, _method: str, event: Event) -> Event:
     }
 
 
+def keep_still(_logger: object, _method: str, event: Event) -> Event:
+    """Take from text what a terminal would obey, whoever wrote it. A structlog processor."""
+    return {name: _still(one) if isinstance(one, str) else one for name, one in event.items()}
+
+
 def mask_text(text: str) -> str:
     """Return `text` without passwords in URLs, bearer tokens and webhook secrets."""
     return _BEARER.sub(rf"\1{MASK}", _URL_PASSWORD.sub(rf"\1:{MASK}@", text))
@@ -63,6 +67,14 @@ def _masked(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_masked(one) for one in value]
     return value
+
+
+def _still(text: str) -> str:
+    # Tracebacks are many lines; every other control is written out.
+    return "".join(
+        one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode()
+        for one in text
+    )
 
 
 def _level(name: str) -> int:

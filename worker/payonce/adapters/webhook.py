@@ -1,16 +1,19 @@
 """An event posted to an HTTP endpoint, signed by Standard Webhooks (standardwebhooks.com)."""
 
 import asyncio
+import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
+from yarl import URL
 
 from payonce.adapters.codec import CLOUDEVENT, check_traceparent, encode_event
 from payonce.domain.events import Event
 from payonce.domain.signature import sign
+from payonce.egress import CA_OPTION, AddressRefused, CheckedResolver, tls_problem
 from payonce.ports.notifier import NoticeAnswer, NoticeOutcome
 
 _AWAY = frozenset({429, 502, 503, 504})
@@ -20,12 +23,17 @@ _IDLE_S = 4.0
 
 @asynccontextmanager
 async def open_session(
-    timeout_s: float, max_in_flight: int
+    timeout_s: float, max_in_flight: int, private_names: Iterable[str] = ()
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    """Give a session for one endpoint: bounded in time and connections, no cookies, no proxies."""
+    """Give a session for one endpoint: bounded in time and connections, no cookies, no proxies.
+
+    `private_names`: those that may lead into a private network (`egress.CheckedResolver`).
+    """
     async with aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=timeout_s),
-        connector=aiohttp.TCPConnector(limit=max_in_flight, keepalive_timeout=_IDLE_S),
+        connector=aiohttp.TCPConnector(
+            resolver=CheckedResolver(private_names), limit=max_in_flight, keepalive_timeout=_IDLE_S
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": "payonce"},
         trust_env=False,
@@ -33,7 +41,13 @@ async def open_session(
         yield session
 
 
-async def connect_problem(url: str, timeout_s: float) -> str | None:
+def private_names(url: str, *, allow_private: bool) -> tuple[str, ...]:
+    """Return the name in `url` where it may lead into a private network."""
+    host = URL(url).host
+    return (host,) if allow_private and host else ()
+
+
+async def connect_problem(url: str, timeout_s: float, *, allow_private: bool) -> str | None:
     """Return why the host of `url` takes no connection, TLS included; None: it does.
 
     Nothing is posted: whatever the host books on a call stays as it is.
@@ -43,11 +57,14 @@ async def connect_problem(url: str, timeout_s: float) -> str | None:
     try:
         host, port = found.hostname, found.port or (443 if is_tls else 80)
         async with asyncio.timeout(timeout_s):
+            resolver = CheckedResolver(private_names(url, allow_private=allow_private))
+            await resolver.resolve(host or "", port, socket.AF_UNSPEC)
             _, writer = await asyncio.open_connection(host, port, ssl=is_tls or None)
     except TimeoutError:
         return f"{found.hostname} takes no connection within {timeout_s:g} s"
     except (OSError, ValueError) as error:
-        return f"{found.hostname} takes no connection: {type(error).__name__}: {error}"
+        problem = tls_problem(error, CA_OPTION) or f"{type(error).__name__}: {error}"
+        return f"{found.hostname} takes no connection: {problem}"
     writer.close()
     return None
 
@@ -80,7 +97,7 @@ class WebhookPoster:
         except TimeoutError:
             return NoticeAnswer(NoticeOutcome.TIMEOUT, reason="no answer in time")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return NoticeAnswer(NoticeOutcome.FAILED, reason=type(error).__name__)
+            return NoticeAnswer(NoticeOutcome.FAILED, reason=why_failed(error))
         return NoticeAnswer(_outcome_of(status), status)
 
     async def post(self, event_id: str, body: bytes, traceparent: str | None) -> int:
@@ -105,6 +122,14 @@ class WebhookPoster:
         if self._key is not None:
             headers |= sign(self._key, event_id, int(self._now_s()), body)
         return headers
+
+
+def why_failed(error: Exception) -> str:
+    """Return why a call was not answered: by name, in words where a name or TLS was refused."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, AddressRefused):
+        return str(cause)
+    return tls_problem(cause, CA_OPTION) or type(error).__name__
 
 
 def _outcome_of(status: int) -> NoticeOutcome:

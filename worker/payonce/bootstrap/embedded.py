@@ -22,7 +22,7 @@ from payonce.adapters.rabbitmq.topology import (
     service_topology,
 )
 from payonce.adapters.tally import TallyMeter
-from payonce.bootstrap.gateways import guard_gateways
+from payonce.bootstrap.gateways import guard_gateways, private_names
 from payonce.bootstrap.notices import open_notifier
 from payonce.bootstrap.run import prepare, workers
 from payonce.bootstrap.topology import topology_of
@@ -115,7 +115,9 @@ async def open_embedded(settings: Settings) -> AsyncIterator[Embedded]:
             database = Database(dsn)
             await database.open()
             async with AsyncExitStack() as stack:
-                session = await stack.enter_async_context(open_session())
+                session = await stack.enter_async_context(
+                    open_session(private_names(settings.gateways))
+                )
                 bus = MemoryBus(clock, topology_of(settings), meter.message_parked)
                 gateways, keeper = guard_gateways(
                     settings.gateways, session, database, clock, meter

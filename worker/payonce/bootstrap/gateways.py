@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import aiohttp
+from yarl import URL
 
 from payonce.adapters.clock import SystemClock
 from payonce.adapters.postgres.board import Board
@@ -20,6 +21,7 @@ from payonce.ports.clock import Clock
 from payonce.ports.gateway import CapturingGateway, Gateway, Gateways
 from payonce.ports.meter import Meter
 from payonce.settings import GatewaySettings, Settings
+from payonce.settings.kinds.paypal import PaypalCredentials
 
 
 def guard_gateways(
@@ -47,6 +49,16 @@ def _guarded(bare: Gateway, gate: Gate, captures: Captures, clock: Clock) -> Gat
     if isinstance(bare, CapturingGateway):
         return Capturing(GuardedCapturing(bare, gate), captures, clock)
     return Guarded(bare, gate)
+
+
+def private_names(settings: Mapping[str, GatewaySettings]) -> tuple[str, ...]:
+    """Return the names that may lead into a private network: those of who has `allow_private`."""
+    allowed = [one for one in settings.values() if one.allow_private]
+    hosts = [host for one in allowed if (host := URL(one.base_url).host)]
+    for one in allowed:
+        if isinstance(one.credentials, PaypalCredentials):
+            hosts += one.credentials.cert_hosts
+    return tuple(hosts)
 
 
 def desk_of(settings: Settings, database: Database, clock: Clock) -> GatewayDesk:

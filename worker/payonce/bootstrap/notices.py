@@ -11,7 +11,7 @@ from payonce.adapters.intake import take_notices
 from payonce.adapters.postgres.database import Database
 from payonce.adapters.postgres.orders import Orders
 from payonce.adapters.postgres.retelling import Retelling
-from payonce.adapters.webhook import WebhookPoster, open_session
+from payonce.adapters.webhook import WebhookPoster, open_session, private_names
 from payonce.domain.signature import signing_key
 from payonce.handlers.notify import Notify, drop
 from payonce.handlers.notify_desk import NotifyDesk
@@ -37,7 +37,8 @@ async def open_notifier(settings: Settings) -> AsyncIterator[Notifier | None]:
     key = signing_key(wanted.secret.reveal()) if wanted.secret else None
     if key is None:
         log.warning("notifier.unsigned", reason=UNSIGNED)
-    async with open_session(wanted.timeout_s, wanted.max_in_flight) as session:
+    names = private_names(wanted.notify_url, allow_private=wanted.allow_private)
+    async with open_session(wanted.timeout_s, wanted.max_in_flight, names) as session:
         yield WebhookPoster(session, wanted.notify_url, key)
 
 

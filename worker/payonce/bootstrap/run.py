@@ -72,9 +72,11 @@ async def prepare(world: World) -> None:
         try:
             await _check_migrated(world)
             await refuse_missing_gateways(world.reader(), world.gateways)
-            installation = await Installation(world.database).name()
+            installation = Installation(world.database)
+            name = await installation.name()
             for one in world.belongings:
-                one.belong_to(installation)
+                one.belong_to(name)
+            world.prove_cache_by(await installation.cache_key())
             # No gateway is asked before this process knows which ones are paused.
             await world.keeper.run_once()
             # What start-up made lives as long as the process: the collector need not look at it.

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from payonce.adapters.clock import SystemClock
@@ -14,14 +14,16 @@ from payonce.adapters.postgres.inbox import InboxDesk
 from payonce.adapters.postgres.migrate import check_migrated
 from payonce.adapters.postgres.migrate import migrate as migrate_schema
 from payonce.adapters.postgres.reader import Reader
+from payonce.adapters.postgres.roles import Standing, describe_standing, standing
 from payonce.adapters.rabbitmq.broker import RabbitBroker
 from payonce.adapters.rabbitmq.declare import declare, queue_depths
 from payonce.adapters.rabbitmq.topology import PAYMENTS, Topology
 from payonce.adapters.redis.cache import RedisCache
 from payonce.adapters.webhook import connect_problem
 from payonce.bootstrap.checks import problem_of, refuse_missing_gateways
-from payonce.bootstrap.gateways import open_desk
+from payonce.bootstrap.gateways import open_desk, private_names
 from payonce.bootstrap.notices import UNSIGNED
+from payonce.bootstrap.protection import Way, ways_to
 from payonce.bootstrap.topology import topology_of
 from payonce.bootstrap.world import longest_wait_ms
 from payonce.domain.ids import event_id
@@ -38,9 +40,10 @@ PUBLISH_AT_ONCE = 200
 
 @dataclass(frozen=True, slots=True)
 class MigrateReport:
-    """The migrations that were applied, and how many queues the broker holds for payonce."""
+    """What was applied, whether the roles have their rights, how many queues the broker holds."""
 
     applied: tuple[str, ...]
+    granted: bool
     declared: int
 
 
@@ -61,9 +64,10 @@ class CheckResult:
 async def migrate(settings: Settings) -> MigrateReport:
     """Bring schema and broker topology up to date. Raises MigrationFailed, Unavailable."""
     applied = await migrate_schema(settings.servers.postgres_dsn)
+    granted = (await _standing(settings)).granted
     topology = topology_of(settings)
     await declare(settings.servers.amqp_url, topology)
-    return MigrateReport(tuple(applied), len(topology.queues))
+    return MigrateReport(tuple(applied), granted, len(topology.queues))
 
 
 async def check(settings: Settings, *, online: bool = False) -> list[CheckResult]:
@@ -71,21 +75,40 @@ async def check(settings: Settings, *, online: bool = False) -> list[CheckResult
 
     Raises BadSettings where `run` would refuse the configuration before it asked any server.
     """
-    async with open_session() as session:
+    async with open_session(private_names(settings.gateways)) as session:
         gateways = build_gateways(settings.gateways, session, NullMeter())
+        ways = await ways_to(settings.servers)
         database = await _check("postgresql", check_migrated(settings.servers.postgres_dsn))
         results = [
-            database,
-            await _check("rabbitmq", _check_declared(settings)),
-            await _check("redis", _check_cache(settings), required=False),
+            _with_way(database, ways),
+            _with_way(await _check("rabbitmq", _check_declared(settings)), ways),
+            _with_way(await _check("redis", _check_cache(settings), required=False), ways),
         ]
         if database.ok:
+            results += await _database_login(settings)
             results.append(await _check("gateways", _check_watched(settings)))
             results += await _spared_gateways(settings)
         results += await _order_service(settings, online=online)
         if online:
             results += [await _ask_gateway(one) for one in gateways.values()]
         return results
+
+
+async def _database_login(settings: Settings) -> list[CheckResult]:
+    """Return a warning where the worker could do more to its database than its work needs."""
+    told = describe_standing(await _standing(settings))
+    return [CheckResult("database login", ok=True, detail=told, warning=True)] if told else []
+
+
+async def _standing(settings: Settings) -> Standing:
+    async with _open_database(settings) as database:
+        return await standing(database)
+
+
+def _with_way(result: CheckResult, ways: Mapping[str, Way]) -> CheckResult:
+    """Return a server's result; one that is well says how the way to it is protected."""
+    way = ways[result.name]
+    return replace(result, detail=way.words, warning=way.warning) if result.ok else result
 
 
 async def _check_declared(settings: Settings) -> str | None:
@@ -134,7 +157,9 @@ async def _order_service(settings: Settings, *, online: bool) -> list[CheckResul
         return []
     problems = [] if wanted.secret else [UNSIGNED]
     if online:
-        problem = await connect_problem(wanted.notify_url, wanted.timeout_s)
+        problem = await connect_problem(
+            wanted.notify_url, wanted.timeout_s, allow_private=wanted.allow_private
+        )
         problems += [problem] if problem else []
     elif not problems:
         return []
@@ -145,22 +170,24 @@ async def _order_service(settings: Settings, *, online: bool) -> list[CheckResul
 @asynccontextmanager
 async def open_reader(settings: Settings) -> AsyncIterator[Reader]:
     """Give what answers questions about orders and payments."""
-    database = Database(settings.servers.postgres_dsn)
-    await database.open()
-    try:
+    async with _open_database(settings) as database:
         yield Reader(database)
-    finally:
-        await database.close()
 
 
 @asynccontextmanager
 async def open_inbox(settings: Settings) -> AsyncIterator[InboxDesk]:
     """Give what operators do with callbacks. Raises MigrationFailed, Unavailable."""
     await check_migrated(settings.servers.postgres_dsn)
+    async with _open_database(settings) as database:
+        yield InboxDesk(database)
+
+
+@asynccontextmanager
+async def _open_database(settings: Settings) -> AsyncIterator[Database]:
     database = Database(settings.servers.postgres_dsn)
     await database.open()
     try:
-        yield InboxDesk(database)
+        yield database
     finally:
         await database.close()
 

@@ -1,6 +1,6 @@
 """Everything that one worker process holds, built from the settings."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -29,7 +29,7 @@ from payonce.adapters.redis.cache import RedisCache
 from payonce.adapters.redis.changes import RedisChanges
 from payonce.adapters.redis.lock import RedisLocks
 from payonce.adapters.tally import TallyMeter
-from payonce.bootstrap.gateways import guard_gateways
+from payonce.bootstrap.gateways import guard_gateways, private_names
 from payonce.bootstrap.notices import notice_receiver, notices_of, open_notifier
 from payonce.bootstrap.refunds import refunder_of
 from payonce.bootstrap.topology import DelayKeeper, topology_of
@@ -124,6 +124,7 @@ class World:
     keeper: Keeper
     keeps_delays: bool = True
     belongings: tuple[Belonging, ...] = ()
+    prove_cache_by: Callable[[bytes], None] = lambda _: None
     locks: OrderLocks = field(default_factory=MemoryLocks)
     changes: Changes = field(default_factory=MemoryChanges)
     notifier: Notifier | None = None
@@ -274,7 +275,7 @@ async def open_world(settings: Settings) -> AsyncIterator[World]:
         stack.push_async_callback(cache.close)
         locks = RedisLocks(settings.servers.redis_url, meter)
         stack.push_async_callback(locks.close)
-        session = await stack.enter_async_context(open_session())
+        session = await stack.enter_async_context(open_session(private_names(settings.gateways)))
         broker = RabbitBroker(
             settings.servers.amqp_url,
             topology_of(settings),
@@ -295,6 +296,7 @@ async def open_world(settings: Settings) -> AsyncIterator[World]:
             keeper,
             locks=locks,
             belongings=(cache, locks, changes),
+            prove_cache_by=cache.prove_by,
             changes=changes,
             notifier=notifier,
         )

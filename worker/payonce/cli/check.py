@@ -29,7 +29,7 @@ async def execute(arguments: argparse.Namespace) -> int:
 def _print(results: list[CheckResult]) -> None:
     width = max(len(one.name) for one in results)
     for one in results:
-        detail = "" if one.ok and not one.warning else shown(_told(one))
+        detail = "" if one.detail == "ok" else shown(_told(one))
         print(f"{_word(one):<5}  {one.name:<{width}}  {detail}".rstrip())
 
 
@@ -42,6 +42,8 @@ def _word(result: CheckResult) -> str:
 def _told(result: CheckResult) -> str:
     """Return what is wrong, and what to do where a server is away."""
     detail = result.detail.removeprefix(f"{result.name} is ")
+    if result.ok:
+        return detail
     if not result.required:
         detail = f"away: payonce works on, slower ({detail.removeprefix('unavailable: ')})"
     elif not detail.startswith("unavailable"):

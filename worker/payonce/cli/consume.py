@@ -29,6 +29,7 @@ async def execute(arguments: argparse.Namespace) -> int:
         secret=secret,
         ladder=ladder,
         acknowledge=arguments.acknowledge,
+        allow_private=settings.order_service.allow_private,
     )
     return 0
 

@@ -3,10 +3,12 @@
 import asyncio
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from payonce.cli.arguments import make_parser
+from payonce.cli.printing import shown
 from payonce.domain.errors import (
     BadSettings,
     InvalidField,
@@ -64,11 +66,21 @@ def _guarded(work: Callable[[], int]) -> int:
         # The reader of our output went away: nothing more to say, also not while closing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
+    except Exception:  # noqa: BLE001 - told as it is, in a traceback without secrets
+        return _fail_unexpectedly()
 
 
 def _fail(line: str, status: int) -> int:
-    print(f"payonce: {' '.join(line.split())}", file=sys.stderr)
+    print(shown(f"payonce: {' '.join(line.split())}"), file=sys.stderr)
     return status
+
+
+def _fail_unexpectedly() -> int:
+    """Print the traceback of a bug, without the secrets that foreign errors quote."""
+    from payonce.adapters.logs import mask_text
+
+    print(mask_text(traceback.format_exc()), end="", file=sys.stderr)
+    return EXIT_FAILED
 
 
 def next_step(error: PayonceError) -> str:

@@ -6,7 +6,7 @@ import os
 import sys
 
 from payonce.bootstrap import ParkedQueue, open_parked
-from payonce.cli.printing import print_json, print_table
+from payonce.cli.printing import print_json, print_table, shown
 from payonce.cli.reading import check_declared, check_limit
 from payonce.domain.errors import InvalidField
 from payonce.settings import load_settings
@@ -57,7 +57,7 @@ async def _replay(parked: ParkedQueue, arguments: argparse.Namespace) -> int:
     replayed = await parked.replay(None if arguments.all else arguments.ids)
     print(f"replayed {replayed.count}")
     for message_id, problem in replayed.left:
-        print(f"left {message_id}: {problem}", file=sys.stderr)
+        print(shown(f"left {message_id}: {problem}"), file=sys.stderr)
     absent = len(set(arguments.ids)) - replayed.count - len(replayed.left)
     if absent > 0:
         print(f"not parked: {absent} of {len(set(arguments.ids))}", file=sys.stderr)

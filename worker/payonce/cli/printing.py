@@ -8,7 +8,8 @@ from typing import Any
 from payonce.domain.money import Money
 
 LONGEST_CELL = 80
-_STEERING = re.compile("[\x7f-\x9f]")
+_STEERING = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Controls, ends of lines, and marks that turn the order of what is shown."""
 
 Row = Mapping[str, Any]
 
@@ -17,7 +18,7 @@ def print_json(rows: Iterable[Row]) -> None:
     """Print one JSON object a line."""
     for row in rows:
         text = json.dumps(row, ensure_ascii=False, default=str)
-        # JSON lets these stand as they are; a terminal would obey them.
+        # JSON lets these stand as they are; a terminal or a reader of lines would obey them.
         print(_STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 

@@ -60,7 +60,7 @@ def _lines(entry: View) -> Iterator[tuple[str, str, str, str]]:
     """Yield (time, kind, payment, facts) of the polls that led to an entry, and of the entry."""
     detail, who = entry["detail"], entry["payment_id"] or ""
     for step, at_ms, outcome in detail.get("polls", []):
-        yield format_time(from_ms(at_ms)), f"poll {step}", who, outcome
+        yield format_time(from_ms(at_ms)), f"poll {step}", who, shown(outcome)
     yield entry["at"], entry["kind"], who, "  ".join(_facts(detail))
 
 

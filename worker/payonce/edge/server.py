@@ -54,6 +54,7 @@ class Edge:
         self._idle.set()
         middlewares = [self._counted, problems]
         self.app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
+        self.app.on_response_prepare.append(_keep_address)
         self.app.add_routes(
             [
                 web.get("/healthz", self._healthz),
@@ -125,6 +126,11 @@ class Edge:
         return web.Response(
             body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )
+
+
+async def _keep_address(_request: web.Request, response: web.StreamResponse) -> None:
+    """Have browsers tell no other site where they were: addresses may hold an order's token."""
+    response.headers.setdefault("Referrer-Policy", "no-referrer")
 
 
 def _server_of(runner: web.AppRunner) -> web.Server:

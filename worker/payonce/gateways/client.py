@@ -1,6 +1,6 @@
 """The HTTP client that all gateways share: pooled, bounded, following nobody."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -8,6 +8,8 @@ from email.utils import parsedate_to_datetime
 
 import aiohttp
 from yarl import URL
+
+from payonce.egress import CA_OPTION, AddressRefused, CheckedResolver, tls_problem
 
 MAX_ANSWER_BYTES = 65_536
 LONGEST_RETRY_AFTER_S = 3_600.0
@@ -35,10 +37,17 @@ class NoAnswer(Exception):
 
 
 @asynccontextmanager
-async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
-    """Give the session of one process: no cookies, no proxies, no redirects, idle ones dropped."""
+async def open_session(private_names: Iterable[str] = ()) -> AsyncIterator[aiohttp.ClientSession]:
+    """Give the session of one process: no cookies, no proxies, no redirects, idle ones dropped.
+
+    `private_names`: those that may lead into a private network (`egress.CheckedResolver`).
+    """
     connector = aiohttp.TCPConnector(
-        limit=_MAX_CONNECTIONS, limit_per_host=0, keepalive_timeout=_IDLE_S, ttl_dns_cache=60
+        resolver=CheckedResolver(private_names),
+        limit=_MAX_CONNECTIONS,
+        limit_per_host=0,
+        keepalive_timeout=_IDLE_S,
+        ttl_dns_cache=60,
     )
     async with aiohttp.ClientSession(
         connector=connector,
@@ -70,11 +79,18 @@ async def call(  # noqa: PLR0913 - the parts of a request
             wait_s = _retry_after_s(after) if after else None
             return Answer(response.status, content, wait_s, response.headers)
     except aiohttp.ClientConnectorError as error:
-        raise NoAnswer(f"cannot connect: {type(error.os_error).__name__}", sent=False) from None
+        raise NoAnswer(f"cannot connect: {_why(error.os_error)}", sent=False) from None
     except TimeoutError:
         raise NoAnswer("timed out", sent=True) from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise NoAnswer(f"broke off: {type(error).__name__}", sent=True) from None
+
+
+def _why(error: OSError) -> str:
+    """Return why there is no connection; nothing of it is secret."""
+    if isinstance(error, AddressRefused):
+        return str(error)
+    return tls_problem(error, CA_OPTION) or type(error).__name__
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509 import verification
 from yarl import URL
 
+from payonce.domain.addresses import fits
 from payonce.domain.errors import BadCallback, Unavailable
 from payonce.gateways.client import Answer, NoAnswer
 
@@ -75,7 +76,7 @@ class Certificates:
         if not plain or not _PATH.fullmatch(url.raw_path) or ".." in address:
             raise _bad("paypal-cert-url is not shaped as it must be")
         host = url.host or ""
-        if url.scheme == "https" and port == 443 and any(_fits(host, one) for one in self._hosts):
+        if url.scheme == "https" and port == 443 and any(fits(host, one) for one in self._hosts):
             return url
         if url.scheme == "http" and str(url.origin()) in self._hosts and _is_loopback(host):
             return url
@@ -142,12 +143,6 @@ def _system_roots() -> list[x509.Certificate]:
             warnings.simplefilter("error")
             found.append(x509.load_der_x509_certificate(raw))
     return found
-
-
-def _fits(host: str, allowed: str) -> bool:
-    if allowed.startswith("*."):
-        return host.endswith(allowed[1:]) and len(host) > len(allowed) - 1
-    return host == allowed
 
 
 def _is_loopback(host: str) -> bool:

@@ -57,7 +57,7 @@ class Files:
             answer = await self._phone.ask(
                 call, lambda v1: v1.payment_intents.retrieve_async(ref, {"expand": INTENT_EXPANDS})
             )
-        return _read(answer)
+        return _read(answer, ref)
 
     async def _search(self, call: str, payment_id: str) -> Found | GatewayReport:
         """Search for a PaymentIntent that carries our id.
@@ -135,7 +135,7 @@ def _refund_among(seen: Sequence[Refund], refund_id: str) -> RefundReport:
     return RefundReport(RefundOutcome.NOT_FOUND) if found is None else refund_report(found)
 
 
-def _read(answer: Answer | NoAnswer) -> Found | GatewayReport:
+def _read(answer: Answer | NoAnswer, ref: str) -> Found | GatewayReport:
     """Return what a look-up by id brought.
 
     Stripe forgets no object: one that is not there under an id that we were given is another
@@ -148,4 +148,7 @@ def _read(answer: Answer | NoAnswer) -> Found | GatewayReport:
     found = read_charge(answer)
     if isinstance(found, Nonsense):
         return GatewayReport(Outcome.UNKNOWN, reason=found.problem)
+    if found.id != ref:
+        # Its metadata need not name a payment: one that the shop made has none.
+        return GatewayReport(Outcome.UNKNOWN, reason="nonsense: id is another's")
     return found

@@ -19,13 +19,14 @@ from payonce.adapters.rabbitmq.topology import (
     service_topology,
 )
 from payonce.adapters.rabbitmq.wire import Outgoing, plain_properties
-from payonce.domain.errors import Unavailable, Unroutable
+from payonce.domain.errors import BadSettings, InvalidField, Unavailable, Unroutable
 from payonce.domain.events import EventType
 from payonce.domain.ids import check_id, event_id
 from payonce.domain.ladder import Ladder
 from payonce.domain.times import format_time
 from payonce.ports.bus import DONE, Delivery, Fate
 from payonce.ports.clock import Clock
+from payonce.settings import servers
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +69,7 @@ class OrderConsumer:
     Declares its queue `<service>.payment-succeeded`, its delay queues and `<service>.parked`, and
     the exchanges that it needs. A failed event waits on `ladder`, whose last wait repeats, until
     the handler takes it. With `acknowledge`, `order.acknowledged` is published for what it took.
-    Raises InvalidField for a bad name.
+    Raises InvalidField for a bad name or URL.
     """
 
     def __init__(  # noqa: PLR0913 - the public knobs, all but three with defaults
@@ -90,7 +91,7 @@ class OrderConsumer:
         self._handler_timeout_s = handler_timeout_s
         self._clock = clock or SystemClock()
         topology = service_topology(service, ladder.waits_ms)
-        self._broker = RabbitBroker(amqp_url, topology, self._clock)
+        self._broker = RabbitBroker(_checked(amqp_url), topology, self._clock)
         queue = service_queue_name(service)
         self._consumer = self._broker.consumer(queue, prefetch, self._receive)
 
@@ -187,6 +188,13 @@ class OrderConsumer:
         except Unroutable as error:
             # payonce has never been here; it asks again with the same event until it is told.
             log.warning("acknowledgement.unroutable", order_id=event.order_id, reason=str(error))
+
+
+def _checked(amqp_url: str) -> str:
+    try:
+        return servers.amqp_url("amqp_url", amqp_url)
+    except BadSettings as error:
+        raise InvalidField(error.key, error.problem, error.allowed) from None
 
 
 def _order_paid(delivery: Delivery) -> OrderPaid:

@@ -8,11 +8,17 @@ import aiohttp
 import structlog
 from yarl import URL
 
-from payonce.adapters.webhook import WebhookPoster, open_session
+from payonce.adapters.webhook import (
+    WebhookPoster,
+    open_session,
+    private_names,
+    why_failed,
+)
 from payonce.domain.errors import InvalidField
 from payonce.domain.ladder import Ladder
 from payonce.domain.signature import signing_key
 from payonce.kit.consumer import DEFAULT_LADDER, PREFETCH, OrderConsumer, OrderPaid
+from payonce.settings import values
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +43,7 @@ class WebhookSender:
         try:
             status = await self._poster.post(event.event_id, event.body, event.traceparent)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            log.warning("webhook.failed", event_id=event.event_id, reason=type(error).__name__)
+            log.warning("webhook.failed", event_id=event.event_id, reason=why_failed(error))
             return False
         taken = 200 <= status < 300
         if not taken:
@@ -56,13 +62,15 @@ async def run_webhook_consumer(  # noqa: PLR0913 - the public knobs, all but fou
     acknowledge: bool = True,
     prefetch: int = PREFETCH,
     timeout_s: float = TIMEOUT_S,
+    allow_private: bool = False,
 ) -> None:
     """Post every `payment.succeeded` to `url` until `stop` is set; a 2xx answer acknowledges.
 
-    Anything else comes back on the ladder. Raises InvalidField for a bad name, URL or secret, and
-    BrokerConflict.
+    Anything else comes back on the ladder. `allow_private`: a public-looking name in `url` may lead
+    into a private network. Raises InvalidField for a bad name, URL or secret, and BrokerConflict.
     """
-    async with open_session(timeout_s, prefetch) as session:
+    names = private_names(check_url(url), allow_private=allow_private)
+    async with open_session(timeout_s, prefetch, names) as session:
         sender = WebhookSender(session, url, secret)
         consumer = OrderConsumer(
             service,
@@ -77,11 +85,14 @@ async def run_webhook_consumer(  # noqa: PLR0913 - the public knobs, all but fou
 
 
 def check_url(url: str) -> str:
-    """Return `url` if it is an http or https address, else raise InvalidField."""
+    """Return `url` if it is an address that may be called by HTTP, else raise InvalidField."""
     try:
         parts = URL(url)
     except ValueError:
         parts = URL()
     if parts.scheme not in {"http", "https"} or not parts.host:
         raise InvalidField("url", f"{url[:80]!r} is not an address", "http://... or https://...")
+    problem = values.never_called(url)
+    if problem is not None:
+        raise InvalidField("url", problem, "the address of a server")
     return url

@@ -7,7 +7,7 @@ from pathlib import Path
 from payonce.domain.errors import BadSettings, InvalidField
 from payonce.domain.ids import check_id
 from payonce.domain.watch import Terms
-from payonce.settings import values
+from payonce.settings import servers, values
 from payonce.settings.kinds import KINDS, Credentials, Kind
 from payonce.settings.model import (
     BrokerSettings,
@@ -17,7 +17,6 @@ from payonce.settings.model import (
     PollSettings,
     RefundSettings,
     SecondPayment,
-    Servers,
     Settings,
     SweepSettings,
 )
@@ -38,7 +37,7 @@ def load_settings(environ: Mapping[str, str], *, config_path: Path | None = None
     poll = _poll(root.table("poll"))
     sweep = _sweep(root.table("sweep"))
     settings = Settings(
-        servers=_servers(read_servers(environ)),
+        servers=servers.read(read_servers(environ)),
         poll=poll,
         on_second_payment=_on_second_payment(root.table("on_second_payment")),
         refund=_refund(root.table("refund")),
@@ -57,17 +56,6 @@ def _check_logs(environ: Mapping[str, str]) -> None:
     level, style = "PAYONCE_LOG_LEVEL", "PAYONCE_LOG_FORMAT"
     values.choice(*LOG_LEVELS)(level, environ.get(level, "").lower() or "info")
     values.choice(*LOG_FORMATS)(style, environ.get(style) or "json")
-
-
-def _servers(found: Mapping[str, str]) -> Servers:
-    dsn = values.url("postgresql", "postgres", socket_ok=True)
-    amqp = values.url("amqp", "amqps")
-    redis = values.url("redis", "rediss", "unix", socket_ok=True)
-    return Servers(
-        dsn("PAYONCE_POSTGRES_DSN", found["POSTGRES_DSN"]),
-        amqp("PAYONCE_AMQP_URL", found["AMQP_URL"]),
-        redis("PAYONCE_REDIS_URL", found["REDIS_URL"]),
-    )
 
 
 def _poll(table: Table) -> PollSettings:
@@ -112,11 +100,12 @@ def _sweep(table: Table) -> SweepSettings:
 
 def _order_service(table: Table) -> OrderServiceSettings:
     settings = OrderServiceSettings(
-        notify_url=table.get("notify_url", values.plain_url("http", "https"), ""),
+        notify_url=table.get("notify_url", values.called(values.plain_url("http", "https")), ""),
         secret=table.get("secret", values.webhook_secret, ""),
         ladder=table.get("ladder", values.ladder, _RETELLING_LADDER),
         timeout_s=table.get("timeout", values.seconds(0.1, 60), "10s"),
         max_in_flight=table.get("max_in_flight", values.whole(1, 1_000), 50),
+        allow_private=table.get("allow_private", values.flag, default=False),
     )
     table.refuse_unknown()
     return settings
@@ -146,9 +135,8 @@ def _refuse_shared_tokens(settings: HttpSettings) -> None:
 
 
 def _broker(table: Table) -> BrokerSettings:
-    settings = BrokerSettings(
-        management_url=table.get("management_url", values.url("http", "https", empty_ok=True), "")
-    )
+    read = values.called(values.url("http", "https", empty_ok=True))
+    settings = BrokerSettings(management_url=table.get("management_url", read, ""))
     table.refuse_unknown()
     return settings
 
@@ -182,6 +170,7 @@ def _gateway(name: str, table: Table, poll: PollSettings, sweep: SweepSettings) 
         refund_max_per_hour=table.get("refund_max_per_hour", _optional_count, ""),
         refund_key_window=table.get("refund_key_window", values.duration, kind.refund_key_window),
         terms=_terms(table, poll, sweep.grace, kind),
+        allow_private=table.get("allow_private", values.flag, default=False),
     )
     table.refuse_unknown()
     return settings
@@ -189,7 +178,7 @@ def _gateway(name: str, table: Table, poll: PollSettings, sweep: SweepSettings) 
 
 def _base_url(table: Table, kind: Kind[Credentials]) -> str:
     """Return where the gateway is; a kind with one well-known place need not be told."""
-    read = values.url("http", "https")
+    read = values.called(values.url("http", "https"))
     if kind.base_url:
         return table.get("base_url", read, kind.base_url).rstrip("/")
     return table.need("base_url", read).rstrip("/")

@@ -67,7 +67,8 @@ class OrderServiceSettings:
     """Where the order service is told synchronously; empty: by events only.
 
     `ladder`: waits after the settlement until it is told again, while it has not acknowledged.
-    `timeout_s`, `max_in_flight`: of the calls to it, by one process.
+    `timeout_s`, `max_in_flight`: of the calls to it, by one process. `allow_private`: its name may
+    lead into a private network.
     """
 
     notify_url: str
@@ -75,6 +76,7 @@ class OrderServiceSettings:
     ladder: Ladder
     timeout_s: float
     max_in_flight: int
+    allow_private: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class GatewaySettings:
 
     `rate_per_s`: calls of all processes together, 0: no limit. `refund_max_per_hour`: 0 holds every
     refund, None: no limit of its own. `refund_key_window`: how long it remembers a refund's id.
+    `allow_private`: its name may lead into a private network.
     """
 
     name: str
@@ -117,6 +120,7 @@ class GatewaySettings:
     refund_key_window: timedelta
     terms: Terms
     label: str = ""
+    allow_private: bool = False
 
 
 @dataclass(frozen=True, slots=True)

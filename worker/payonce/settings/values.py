@@ -7,6 +7,9 @@ from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from yarl import URL
+
+from payonce.domain.addresses import literal, why_never
 from payonce.domain.errors import BadSettings, InvalidField
 from payonce.domain.ladder import Ladder
 from payonce.domain.money import MAX_AMOUNT, check_currency
@@ -233,6 +236,36 @@ def plain_url(*schemes: str) -> Callable[[str, object], str]:
         return found
 
     return read
+
+
+def called(read: Callable[[str, object], str]) -> Callable[[str, object], str]:
+    """Return a reader of URLs that payonce calls: never where nobody means to have it call."""
+
+    def read_called(key: str, value: object) -> str:
+        found = read(key, value)
+        problem = never_called(found) if found else None
+        if problem is not None:
+            raise BadSettings(key, problem, "the address of a server")
+        return found
+
+    return read_called
+
+
+def never_called(url: str) -> str | None:
+    """Return what is wrong with the host of a URL; None: it may be called.
+
+    Read as the HTTP client does, to which some other letters are digits and dots.
+    """
+    try:
+        host = URL(url).host or ""
+    except ValueError:
+        return "is no URL that can be called"
+    address = literal(host)
+    if address is None:
+        is_number = host.replace(".", "").isdigit()
+        return f"holds {host!r:.60}, a number that is no address" if is_number else None
+    why = why_never(address)
+    return None if why is None else f"leads to {host}, which is never called: {why}"
 
 
 def _is_url(value: str, schemes: tuple[str, ...], *, socket_ok: bool) -> bool:

@@ -4,7 +4,6 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias, TypeVar
-from urllib.parse import unquote, urlsplit
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -164,17 +163,9 @@ async def connect(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
 
 def raise_known(error: Exception, dsn: str) -> None:
     """Raise what payonce calls a foreign error, without the DSN's password; return on a bug."""
-    known = translate(error, _password_of(dsn))
+    known = translate(error, dsn)
     if known is not None:
         raise known from error
-
-
-def _password_of(dsn: str) -> str | None:
-    try:
-        password = urlsplit(dsn).password
-    except ValueError:
-        return None
-    return unquote(password) if password else None
 
 
 async def _keep_session(_connection: object) -> None:

@@ -1,8 +1,11 @@
 """What PostgreSQL and asyncpg raise, translated once."""
 
+from urllib.parse import unquote, urlsplit
+
 import asyncpg
 
 from payonce.domain.errors import BadSettings, PayonceError, Unavailable
+from payonce.egress import tls_problem
 
 SERVER = "postgresql"
 
@@ -34,6 +37,7 @@ _AWAY_CLASSES = frozenset(
 
 _AWAY_STATES = frozenset(
     {
+        "42501",  # this login may not do that; nothing is lost until somebody lets it
         "25006",  # read-only: this server was a primary and is a standby now
         "25P03",  # idle in transaction for too long
         "25P04",  # transaction time-out
@@ -42,16 +46,16 @@ _AWAY_STATES = frozenset(
 )
 
 
-def translate(error: Exception, password: str | None = None) -> PayonceError | None:
-    """Return the error that payonce knows for a foreign one, without the password; None: a bug."""
+def translate(error: Exception, dsn: str = "") -> PayonceError | None:
+    """Return what payonce calls a foreign error, without the password in `dsn`; None: a bug."""
     if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
-        return BadSettings("PAYONCE_POSTGRES_DSN", _describe(error, password), _ALLOWED_DSN)
+        return BadSettings("PAYONCE_POSTGRES_DSN", _describe(error, dsn), _ALLOWED_DSN)
     if isinstance(error, asyncpg.DataError | asyncpg.exceptions.UnsupportedClientFeatureError):
         return None
     if isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
-        return Unavailable(SERVER, _describe(error, password))
+        return Unavailable(SERVER, _describe(error, dsn))
     if isinstance(error, asyncpg.PostgresError) and _is_away(error):
-        return Unavailable(SERVER, _describe(error, password))
+        return Unavailable(SERVER, _describe(error, dsn))
     return None
 
 
@@ -65,8 +69,31 @@ def _is_away(error: asyncpg.PostgresError) -> bool:
     return state[:2] in _AWAY_CLASSES or state in _AWAY_STATES
 
 
-def _describe(error: Exception, password: str | None) -> str:
+def _describe(error: Exception, dsn: str) -> str:
+    problem = _tls_problem(error)
+    if problem is not None:
+        return f"{_place_of(dsn)}: {problem}"
+    password = _password_of(dsn)
     text = " ".join(str(error).split()) or "no answer in time"
     if password:
         text = text.replace(password, "***")
     return f"{type(error).__name__}: {text[:300]}"
+
+
+def _tls_problem(error: Exception) -> str | None:
+    if isinstance(error, ConnectionError) and "rejected SSL upgrade" in str(error):
+        return "it offers no TLS, which sslmode asks for: turn its ssl on"
+    return tls_problem(error, "sslrootcert in its DSN")
+
+
+def _place_of(dsn: str) -> str:
+    """Return host and port of a DSN, of all where it names several."""
+    return urlsplit(dsn).netloc.rpartition("@")[2] or SERVER
+
+
+def _password_of(dsn: str) -> str | None:
+    try:
+        password = urlsplit(dsn).password
+    except ValueError:
+        return None
+    return unquote(password) if password else None

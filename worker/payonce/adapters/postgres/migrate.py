@@ -12,6 +12,7 @@ import payonce
 from payonce.adapters.postgres.database import connect, raise_known
 from payonce.adapters.postgres.failures import FOREIGN, translate
 from payonce.adapters.postgres.queries import load
+from payonce.adapters.postgres.roles import arrange
 from payonce.domain.errors import MigrationFailed
 
 SQL = load("migrate")
@@ -48,17 +49,22 @@ def read_migrations(folder: Path) -> list[Migration]:
 async def migrate(dsn: str, folder: Path | None = None) -> list[str]:
     """Apply what is missing and return its names; several may start at once.
 
-    Each file is a transaction. Raises MigrationFailed where a file fails or an applied one was
-    changed, Unavailable, BadSettings.
+    Each file is a transaction; the roles are arranged at the end, each time. Raises MigrationFailed
+    where a file fails or an applied one was changed, Unavailable, BadSettings.
     """
-    wanted = read_migrations(folder or find_folder())
+    folder = folder or find_folder()
+    wanted, roles = read_migrations(folder), _read_roles(folder)
     async with _connected(dsn) as connection:
         await connection.execute(f"SET lock_timeout = '{LOCK_WITHIN_S}s'")
         await connection.execute(SQL["lock"], LOCK_KEY)
         await connection.execute(SQL["create_table"])
-        missing = _missing(wanted, await _applied(connection))
+        applied = await _applied(connection)
+        missing = _missing(wanted, applied)
         for migration in missing:
             await _apply(connection, migration)
+        # A newer version knows better what its own tables need.
+        if applied.keys() <= {migration.name for migration in wanted}:
+            await _arrange_roles(connection, roles)
     return [migration.name for migration in missing]
 
 
@@ -109,11 +115,22 @@ async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Mi
         raise translate(error) or MigrationFailed(migration.name, str(error)) from error
 
 
+async def _arrange_roles(connection: "asyncpg.Connection[asyncpg.Record]", text: str) -> None:
+    try:
+        await arrange(connection, text)
+    except asyncpg.PostgresError as error:
+        raise translate(error) or MigrationFailed("roles", str(error)) from error
+
+
 def _missing(wanted: Sequence[Migration], applied: Mapping[str, str]) -> list[Migration]:
     for migration in wanted:
         if applied.get(migration.name, migration.checksum) != migration.checksum:
             raise MigrationFailed(migration.name, "was changed after it had been applied")
     return [migration for migration in wanted if migration.name not in applied]
+
+
+def _read_roles(folder: Path) -> str:
+    return (folder / "roles.sql").read_text("utf-8")
 
 
 def _read(path: Path) -> Migration:

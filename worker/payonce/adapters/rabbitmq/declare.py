@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import aio_pika
+import aiormq
 import aiormq.abc
 import structlog
 from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from payonce.adapters.rabbitmq.errors import as_unavailable
 from payonce.adapters.rabbitmq.topology import Binding, Topology, delay_binding, delay_queue_name
+from payonce.adapters.rabbitmq.transport import SplittingTransport
 from payonce.domain.errors import BrokerConflict
 
 log = structlog.get_logger(__name__)
@@ -154,9 +156,17 @@ async def plain_connection(url: str) -> AsyncIterator[aio_pika.abc.AbstractConne
 @asynccontextmanager
 async def plain_channel(url: str) -> AsyncIterator[aiormq.abc.AbstractChannel]:
     """Open a connection and a channel for one piece of work. Raises Unavailable."""
-    async with plain_connection(url) as connection:
-        channel = await connection.channel(on_return_raises=True)
-        yield await channel.get_underlay_channel()
+    with as_unavailable(url):
+        async with asyncio.timeout(TIMEOUT_S):
+            # By our own reader: the library gives up on headers that it cannot read.
+            connection = await aiormq.connect(url, transport_factory=SplittingTransport())
+            try:
+                channel = await connection.channel(on_return_raises=True)
+                yield channel
+                # Whatever was given back is in its queue then.
+                await channel.close()
+            finally:
+                await connection.close()
 
 
 async def _declare(channel: aiormq.abc.AbstractChannel, topology: Topology) -> None:

@@ -8,8 +8,10 @@ import aiormq.exceptions
 from yarl import URL
 
 from payonce.domain.errors import Unavailable
+from payonce.egress import tls_problem
 
 SERVER = "rabbitmq"
+_CA_OPTION = "cafile in its URL"
 
 
 @contextmanager
@@ -28,7 +30,8 @@ def as_unavailable(url: str) -> Iterator[None]:
     except (aiormq.exceptions.AMQPError, OSError, TimeoutError, RuntimeError) as error:
         if _is_cancelled():
             raise asyncio.CancelledError from error
-        raise Unavailable(SERVER, f"{shown(url)}: {describe(error)}") from error
+        problem = tls_problem(error, _CA_OPTION) or describe(error)
+        raise Unavailable(SERVER, f"{shown(url)}: {problem}") from error
 
 
 def _is_cancelled() -> bool:

@@ -9,6 +9,7 @@ import aiohttp
 from yarl import URL
 
 from payonce.domain.errors import Unavailable
+from payonce.egress import CA_OPTION, CheckedResolver, tls_problem
 
 SERVER = "rabbitmq-management"
 TIMEOUT_S = 5.0
@@ -67,8 +68,13 @@ class Management:
     async def _get(self, path: str) -> Any:
         url = URL(f"{str(self._base).rstrip('/')}/{path}", encoded=True)
         try:
+            # One of the operator's own servers, as the broker is: its name may lead inside.
+            resolver = CheckedResolver([self._base.host or ""])
+            connector = aiohttp.TCPConnector(resolver=resolver)
             async with (
-                aiohttp.ClientSession(headers=self._headers, timeout=self._timeout) as session,
+                aiohttp.ClientSession(
+                    headers=self._headers, timeout=self._timeout, connector=connector
+                ) as session,
                 session.get(url, allow_redirects=False) as response,
             ):
                 if response.status == _NOT_FOUND:
@@ -77,7 +83,7 @@ class Management:
                     raise Unavailable(SERVER, f"{self._base} answered {response.status}")
                 return await response.json()
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            problem = f"{self._base}: {type(error).__name__}"
+            problem = f"{self._base}: {tls_problem(error, CA_OPTION) or type(error).__name__}"
             raise Unavailable(SERVER, problem) from error
 
 

@@ -77,7 +77,7 @@ class SplittingReader(asyncio.StreamReader):
             if sink is not None and sink.take(frame_type, data[at + _START_BYTES : end - 1]):
                 taken = True
             else:
-                passed.append(data[at:end])
+                passed.append(wire.readable(frame_type, data[at:end]))
             at = end
         self._rest = data[at:]
         return passed, taken

@@ -19,6 +19,8 @@ METHOD, HEADER, BODY = 1, 2, 3
 FRAME_END = b"\xce"
 HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 FRAME_OVERHEAD_BYTES = 8
+_START_BYTES, _CHANNEL_ENDS_AT = 7, 3
+_CONTENT_START_BYTES = 12
 
 DELIVER = b"\x00\x3c\x00\x3c"
 RETURN = b"\x00\x3c\x00\x32"
@@ -37,8 +39,16 @@ _BEFORE_MESSAGE_ID = (0x0400, 0x0200, 0x0100)
 """correlation_id, reply_to and expiration: short strings that are stepped over."""
 _MESSAGE_ID = 0x0080
 
-_GARBAGE = (struct.error, ValueError, OverflowError, IndexError, KeyError, TypeError)
-"""What the library raises on tables that it cannot read or write."""
+_GARBAGE = (
+    struct.error,
+    ValueError,
+    OverflowError,
+    IndexError,
+    KeyError,
+    TypeError,
+    RecursionError,
+)
+"""What the library raises on tables that it cannot read or write, deeply nested ones too."""
 
 _frame_start = struct.Struct(">BHI")
 _content_start = struct.Struct(">HHQH")
@@ -133,6 +143,22 @@ def decode_properties(header: bytes) -> Basic.Properties:
     except _GARBAGE as error:
         raise ValueError(f"properties: {error}") from error
     return content.properties
+
+
+def readable(frame_type: int, frame: bytes) -> bytes:
+    """Return a frame that the library can read: a content header of garbage loses its properties.
+
+    Else one message of a queue would end the connection of whoever looks at the queue.
+    """
+    if frame_type != HEADER:
+        return frame
+    try:
+        decode_properties(frame[_START_BYTES:-1])
+    except ValueError:
+        bare = frame[_START_BYTES : _START_BYTES + _CONTENT_START_BYTES] + b"\x00\x00"
+        start = frame[:_CHANNEL_ENDS_AT] + _long.pack(len(bare))
+        return start + bare + FRAME_END
+    return frame
 
 
 def read_properties(header: bytes) -> tuple[str | None, str | None, bytes]:

@@ -1,5 +1,11 @@
-"""ports.cache.Cache on Redis: batched, bounded in time, never in the way."""
+"""ports.cache.Cache on Redis: batched, bounded in time, never in the way, and never just believed.
 
+A success that is remembered would end polls and deny applications, so it carries a proof by a key
+that lies in PostgreSQL: what somebody else wrote into Redis is nothing that was seen.
+"""
+
+import hmac
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,14 +19,12 @@ SUCCEEDED_TTL_S = 24 * 3_600
 _STEP_MARGIN_S = 600
 _DONE = b"1"
 
-# Both values begin with the order's version; a lower one never replaces a higher.
+# Values begin with the order's version; a lower one never replaces a higher.
 _RAISE_VERSION = """
 for n, key in ipairs(KEYS) do
     local known = tonumber(string.match(redis.call('GET', key) or '', '^%d+') or '-1')
     if tonumber(ARGV[1]) > known then
-        local value = ARGV[1]
-        if n == 2 then value = value .. ' ' .. ARGV[3] end
-        redis.call('SET', key, value, 'EX', ARGV[2])
+        redis.call('SET', key, ARGV[2 + n], 'EX', ARGV[2])
     end
 end
 """
@@ -48,6 +52,7 @@ class RedisCache:
     ) -> None:
         self._link = RedisLink(url, meter, clock)
         self._client = self._link.client
+        self._proving = secrets.token_bytes(32)
         self._step_ttl_s = longest_wait_ms // 1000 + _STEP_MARGIN_S
         self._lookups: Batcher[tuple[str, str], Seen] = Batcher(self._look_up, max_wait_s=0.001)
         self._marks: Batcher[str, None] = Batcher(self._mark, max_wait_s=0.001)
@@ -76,12 +81,17 @@ class RedisCache:
         """Return the payment that an order is known to be paid by."""
         if self._link.is_away():
             return None
-        found = await self._link.use(lambda: self._client.get(self._link.key("paid", order_id)))
-        return found.decode().partition(" ")[2] or None if isinstance(found, bytes) else None
+        key = self._link.key("paid", order_id)
+        found = await self._link.use(lambda: self._client.get(key))
+        return self._proven(key, found) or None
 
     def belong_to(self, installation: str) -> None:
         """Keep to the keys of one installation."""
         self._link.belong_to(installation)
+
+    def prove_by(self, key: bytes) -> None:
+        """Believe what was written with this key; without it, what this object wrote itself."""
+        self._proving = key
 
     async def ping(self) -> None:
         """Ask Redis whether it answers. Raises Unavailable."""
@@ -97,7 +107,8 @@ class RedisCache:
         if found is None:
             return [Seen()] * len(keys)
         return [
-            Seen(found[2 * n] is not None, found[2 * n + 1] is not None) for n in range(len(keys))
+            Seen(found[2 * n] is not None, self._proven(key, found[2 * n + 1]) is not None)
+            for n, (_, key) in enumerate(keys)
         ]
 
     async def _mark(self, keys: Sequence[str]) -> list[None]:
@@ -110,10 +121,26 @@ class RedisCache:
     async def _remember(self, successes: Sequence[_Success]) -> list[None]:
         pipeline = self._client.pipeline(transaction=False)
         for one in successes:
-            keys = [self._link.key("succeeded", one.payment_id)]
+            told = {self._link.key("succeeded", one.payment_id): ""}
             if one.paid_by:
-                keys.append(self._link.key("paid", one.order_id))
-            values = (one.version, SUCCEEDED_TTL_S, one.paid_by or "")
-            pipeline.eval(_RAISE_VERSION, len(keys), *keys, *values)
+                told[self._link.key("paid", one.order_id)] = one.paid_by
+            values = (self._value(key, one.version, text) for key, text in told.items())
+            pipeline.eval(_RAISE_VERSION, len(told), *told, one.version, SUCCEEDED_TTL_S, *values)
         await self._link.use(pipeline.execute)
         return [None] * len(successes)
+
+    def _value(self, key: str, version: int, text: str) -> str:
+        """Return what is kept: the order's version, a text, and the proof that both are ours."""
+        return f"{version} {text} {self._proof(key, version, text)}"
+
+    def _proven(self, key: str, found: object) -> str | None:
+        """Return the text that is kept under a key; None: there is none, or it is not by us."""
+        if not isinstance(found, bytes) or not found.isascii():
+            return None
+        told, _, proof = found.decode().rpartition(" ")
+        version, _, text = told.partition(" ")
+        is_ours = hmac.compare_digest(proof, self._proof(key, version, text))
+        return text if is_ours else None
+
+    def _proof(self, key: str, version: int | str, text: str) -> str:
+        return hmac.digest(self._proving, f"{key} {version} {text}".encode(), "sha256").hex()

@@ -9,9 +9,11 @@ from redis import asyncio as aioredis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from payonce.adapters.backoff import Backoff
 from payonce.domain.errors import Unavailable
+from payonce.egress import tls_problem
 from payonce.ports.meter import Meter
 
 log = structlog.get_logger(__name__)
@@ -19,6 +21,8 @@ log = structlog.get_logger(__name__)
 SERVER = "redis"
 SOCKET_TIMEOUT_S = 0.4
 PAUSE_LEAST_S, PAUSE_MOST_S = 1.0, 5.0
+_CA_OPTION = "ssl_ca_certs in its URL"
+_TIMEOUTS = (TimeoutError, RedisTimeoutError)
 
 Answer = TypeVar("Answer")
 
@@ -38,6 +42,8 @@ class RedisLink:
             socket_connect_timeout=SOCKET_TIMEOUT_S,
             health_check_interval=0,
         )
+        self._is_tls = url.startswith("rediss:")
+        self._place = url.rpartition("@")[2].removeprefix("rediss://").partition("?")[0]
         self._meter = meter
         self._clock = clock
         self._backoff = Backoff(PAUSE_LEAST_S, PAUSE_MOST_S)
@@ -75,7 +81,7 @@ class RedisLink:
         try:
             await self.client.ping()
         except (TimeoutError, RedisError, OSError) as error:
-            raise Unavailable(SERVER, _describe(error)) from None
+            raise Unavailable(SERVER, self._describe(error)) from None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -86,8 +92,13 @@ class RedisLink:
         self._away_until = self._clock() + self._backoff.next_s()
         if not self._lost:
             self._lost = True
-            log.warning("redis.lost", reason=_describe(error))
+            log.warning("redis.lost", reason=self._describe(error))
 
-
-def _describe(error: BaseException) -> str:
-    return f"{type(error).__name__} {error}"[:200].strip()
+    def _describe(self, error: BaseException) -> str:
+        problem = tls_problem(error, _CA_OPTION)
+        if problem is None and self._is_tls and isinstance(error, _TIMEOUTS):
+            # What takes no TLS may wait for the rest of a command that it took the first bytes for.
+            problem = f"no answer within {SOCKET_TIMEOUT_S:g} s: is this its port for TLS?"
+        if problem is not None:
+            return f"{self._place}: {problem}"
+        return f"{type(error).__name__} {error}"[:200].strip()

@@ -1,0 +1,1 @@
+"""What keeps the things that payonce is made of honest: secrets, advisories, bill of materials."""

@@ -1,0 +1,182 @@
+"""Whoever posts callbacks: a stranger, or another merchant of the same gateway."""
+
+from tests.attacks.defence import stops
+
+_GATEWAYS = "worker/payonce/gateways"
+_SIGNATURE = "worker/payonce/domain/signature.py"
+
+DEFENCES = [
+    stops(
+        "a callback of 64 KiB and more fills the memory",
+        "worker/payonce/edge/webhooks.py",
+        "if (request.content_length or 0) > MAX_BODY_BYTES:",
+        "if (request.content_length or 0) > 2**40:",
+        "e2e/test_callbacks.py::test_what_is_too_large_is_not_read",
+    ),
+    stops(
+        "a callback is forged without the secret (`http`)",
+        _SIGNATURE,
+        "    if not any(matches):",
+        "    if not matches:",
+        "gateways/test_callbacks.py::test_no_flipped_byte_of_the_body_passes",
+        "fuzz/test_fuzz.py::test_nothing_foreign_breaks_it",
+    ),
+    stops(
+        "the signature is found byte by byte, by the time that a look takes (`http`)",
+        _SIGNATURE,
+        "matches = [hmac.compare_digest(one, each) for one in wanted for each in given]",
+        "matches = [one == each for one in wanted for each in given]",
+        "attacks/test_order_of_checks.py::test_signatures_are_compared_in_constant_time",
+    ),
+    stops(
+        "the same (`stripe`)",
+        f"{_GATEWAYS}/stripe_signature.py",
+        "matches = [hmac.compare_digest(one, each) for one in wanted for each in given]",
+        "matches = [one == each for one in wanted for each in given]",
+        "attacks/test_order_of_checks.py::test_signatures_are_compared_in_constant_time",
+    ),
+    stops(
+        "a callback is read before it is proven",
+        "worker/payonce/inbox.py",
+        "        checked = await self._check(gateway, headers, body, received_at)\n",
+        "        gateway.read_callback(headers, body)\n"
+        "        checked = await self._check(gateway, headers, body, received_at)\n",
+        "attacks/test_order_of_checks.py::test_nothing_is_read_before_it_is_proven",
+    ),
+    stops(
+        "an old callback is played again (`http`)",
+        _SIGNATURE,
+        "    if age_s > TOLERANCE_S:",
+        "    if age_s > 10 * TOLERANCE_S:",
+        "gateways/test_callbacks.py::test_five_minutes_are_allowed_in_both_directions",
+    ),
+    stops(
+        "an old callback is played again (`stripe`)",
+        f"{_GATEWAYS}/stripe_signature.py",
+        "    if age_s > TOLERANCE_S:",
+        "    if age_s > 10 * TOLERANCE_S:",
+        "gateways/test_stripe_callbacks.py::test_five_minutes_are_allowed_in_both_directions",
+    ),
+    stops(
+        "an old callback is played again (`wechatpay`)",
+        f"{_GATEWAYS}/wechatpay_keys.py",
+        "        if age_s > TOLERANCE_S:",
+        "        if age_s > 10 * TOLERANCE_S:",
+        "gateways/test_wechatpay_callbacks.py::test_five_minutes_are_allowed_in_both_directions",
+    ),
+    stops(
+        "an old callback is played again (`alipay`)",
+        f"{_GATEWAYS}/alipay_signature.py",
+        "    if now - told_at > oldest:",
+        "    if now - told_at > 10 * oldest:",
+        "gateways/test_alipay_callbacks.py::test_what_is_not_of_now_is_refused",
+    ),
+    stops(
+        "an old callback is played again (`paypal`)",
+        f"{_GATEWAYS}/paypal_webhooks.py",
+        "    if now - sent_at > valid_for:",
+        "    if now - sent_at > 10 * valid_for:",
+        "gateways/test_paypal_webhooks.py::test_what_is_not_of_now_is_refused",
+    ),
+    stops(
+        "a fresh callback is played again, with another body or at the same time",
+        "worker/payonce/adapters/postgres/sql/inbox.sql",
+        "ON CONFLICT (gateway, event_id) DO NOTHING",
+        "ON CONFLICT (gateway, event_id) DO UPDATE SET body = EXCLUDED.body",
+        "store/test_inbox.py::test_a_callback_is_kept_once_by_gateway_and_event",
+    ),
+    stops(
+        "any sign of a callback is changed (RSA of `wechatpay`, `alipay`, `paypal`)",
+        f"{_GATEWAYS}/rsa.py",
+        "        key.verify(raw, message, padding.PKCS1v15(), hashes.SHA256())\n",
+        "",
+        "gateways/test_wechatpay_callbacks.py::test_no_flipped_byte_of_the_body_passes",
+        "gateways/test_alipay_callbacks.py::test_each_field_is_signed",
+        "gateways/test_paypal_webhooks.py::test_a_changed_body_is_refused",
+    ),
+    stops(
+        "another merchant of Alipay posts what Alipay signed for him",
+        f"{_GATEWAYS}/alipay.py",
+        "            if form.get(name) != value:",
+        "            if False:",
+        "gateways/test_alipay_callbacks.py::test_another_merchant_s_callback_is_refused",
+    ),
+    stops(
+        "another merchant's order at WeChat Pay is told as ours",
+        f"{_GATEWAYS}/wechatpay_words.py",
+        "    if transaction.mchid != mchid:",
+        "    if False:",
+        "gateways/test_wechatpay_callbacks.py::test_signed_nonsense_is_named",
+    ),
+    stops(
+        "a weaker algorithm is named (Alipay's RSA, with SHA-1)",
+        f"{_GATEWAYS}/alipay_signature.py",
+        '    if form.get("sign_type") != SIGN_TYPE:',
+        "    if False:",
+        "attacks/test_order_of_checks.py::test_a_weaker_algorithm_is_refused",
+    ),
+    stops(
+        "a field stands twice, and one is signed (Alipay)",
+        f"{_GATEWAYS}/alipay_signature.py",
+        "    if len(form) != len(pairs):",
+        "    if False:",
+        "gateways/test_alipay_callbacks.py::test_a_field_that_is_there_twice_is_refused",
+    ),
+    stops(
+        "two times in one header, one of them signed (Stripe)",
+        f"{_GATEWAYS}/stripe_signature.py",
+        "if len(times) != 1 or",
+        "if not times or",
+        "gateways/test_stripe_callbacks.py::test_two_times_are_none",
+    ),
+    stops(
+        "a certificate of one's own is named (PayPal)",
+        f"{_GATEWAYS}/paypal_certs.py",
+        "            verifier.verify(leaf, between)\n",
+        "",
+        "gateways/test_paypal_webhooks.py::test_a_certificate_that_is_not_to_be_trusted_is_refused",
+    ),
+    stops(
+        "payonce is made to call any address for a certificate (PayPal, SSRF)",
+        f"{_GATEWAYS}/paypal_certs.py",
+        'raise _bad("paypal-cert-url leads to a host that is not in cert_hosts")',
+        "return url",
+        "gateways/test_paypal_webhooks.py::test_certificates_come_from_allowed_hosts_alone",
+    ),
+    stops(
+        "payonce is made to call PayPal as often as a stranger likes",
+        f"{_GATEWAYS}/paypal_certs.py",
+        "        if len(self._fetched_at) >= FETCHES_PER_MINUTE:",
+        "        if False:",
+        "gateways/test_paypal_webhooks.py::test_strangers_cannot_have_us_call_around",
+    ),
+    stops(
+        "the same at WeChat Pay, by unknown serials",
+        f"{_GATEWAYS}/wechatpay_keys.py",
+        "        return not 0 <= since_s < REFRESH_AFTER_S",
+        "        return True",
+        "gateways/test_wechatpay_certificates.py"
+        "::test_an_unknown_key_shall_come_again_and_is_asked_for_once_a_minute",
+    ),
+    stops(
+        "a body with the same CRC-32 is put under PayPal's signature, or a form is cut anew",
+        "worker/payonce/handlers/callback.py",
+        "                if believed:\n",
+        "                if True:\n",
+        "handlers/test_callback.py::test_a_hint_is_a_reason_to_ask",
+    ),
+    stops(
+        "a gateway's callback speaks of a payment at another gateway",
+        "worker/payonce/handlers/callback.py",
+        "        if payment.gateway != kept.gateway:",
+        "        if False:",
+        "handlers/test_callback.py::test_a_gateway_says_nothing_about_another_s_payment",
+    ),
+    stops(
+        "a packed callback unpacks to gigabytes",
+        "worker/payonce/edge/connections.py",
+        "            auto_decompress=False,\n",
+        "",
+        "e2e/test_callbacks.py::test_a_packed_body_is_not_unpacked",
+    ),
+]

@@ -1,0 +1,135 @@
+"""A gateway that lies, or somebody who answers in its place."""
+
+from tests.attacks.defence import stops
+
+_GATEWAYS = "worker/payonce/gateways"
+
+DEFENCES = [
+    stops(
+        "it says another amount, or another currency",
+        "worker/payonce/domain/decide.py",
+        "    if not report.amount == payment.amount == order.amount:",
+        "    if report.amount is None:",
+        "domain/test_decide.py::test_a_success_that_does_not_fit_waits_for_a_person",
+    ),
+    stops(
+        "one charge is told as the money of two payments",
+        "worker/payonce/domain/decide.py",
+        "    if facts.is_ref_taken:",
+        "    if False:",
+        "domain/test_decide.py::test_a_charge_pays_one_payment",
+    ),
+    stops(
+        "it answers about another payment (`http`)",
+        f"{_GATEWAYS}/http_words.py",
+        "    if charge.payment_id != payment_id:",
+        "    if False:",
+        "gateways/test_hostile.py::test_wrong_charge_is_no_word",
+    ),
+    stops(
+        "it answers about another charge, which names no payment (`stripe`)",
+        f"{_GATEWAYS}/stripe_files.py",
+        "    if found.id != ref:",
+        "    if False:",
+        "attacks/test_gateways.py::test_the_charge_that_was_not_asked_about_is_no_word",
+    ),
+    stops(
+        "it answers about another order (`paypal`)",
+        f"{_GATEWAYS}/paypal_words.py",
+        "    if payment_id not in {unit.custom_id, unit.invoice_id}:",
+        "    if False:",
+        "gateways/test_paypal_hostile.py::test_nonsense_is_unknown",
+    ),
+    stops(
+        "it answers about another order (`wechatpay`)",
+        f"{_GATEWAYS}/wechatpay_words.py",
+        "    if not problem and transaction.out_trade_no != trade_number(payment_id):",
+        "    if False:",
+        "fuzz/test_fuzz.py::test_nothing_foreign_breaks_it",
+    ),
+    stops(
+        "it answers about another trade (`alipay`)",
+        f"{_GATEWAYS}/alipay_words.py",
+        "    if trade.out_trade_no != number_of(payment_id):",
+        "    if False:",
+        "fuzz/test_fuzz.py::test_nothing_foreign_breaks_it",
+    ),
+    stops(
+        "an answer is changed on its way (`alipay`)",
+        f"{_GATEWAYS}/alipay_signature.py",
+        "    if not any(is_signed(key, content, signature) for key in keys):",
+        "    if False:",
+        "gateways/test_alipay_hostile.py::test_what_alipay_did_not_sign_is_no_word",
+    ),
+    stops(
+        "an answer is changed on its way (`wechatpay`)",
+        f"{_GATEWAYS}/wechatpay.py",
+        "return answer if await self._is_proven(signed, answer.body) else NOT_PROVEN",
+        "return answer",
+        "attacks/test_gateways.py::test_an_answer_that_somebody_else_signed_is_no_word",
+    ),
+    stops(
+        "a packed answer unpacks to gigabytes",
+        f"{_GATEWAYS}/client.py",
+        "        auto_decompress=False,\n",
+        "",
+        "attacks/test_gateways.py::test_a_packed_answer_is_not_unpacked",
+    ),
+    stops(
+        "an answer never ends",
+        f"{_GATEWAYS}/client.py",
+        "        if len(content) > MAX_ANSWER_BYTES:",
+        "        if False:",
+        "gateways/test_hostile.py::test_announced_size_is_not_believed",
+    ),
+    stops(
+        "an answer leads elsewhere, with our credentials",
+        f"{_GATEWAYS}/client.py",
+        "timeout=limit, allow_redirects=False",
+        "timeout=limit, allow_redirects=True",
+        "test_egress.py::test_no_redirect_is_followed",
+    ),
+    stops(
+        "a gateway's name is made to lead inside (DNS rebinding)",
+        "worker/payonce/egress.py",
+        "            if why is not None:",
+        "            if False:",
+        "test_egress.py::test_a_public_name_that_leads_inside_is_refused",
+        "test_egress.py::test_a_name_that_changes_its_mind_is_refused",
+    ),
+    stops(
+        "an answer repeats our secret into logs and lists",
+        f"{_GATEWAYS}/caller.py",
+        "            if echo in body:",
+        "            if False:",
+        "gateways/test_http.py::test_echoed_secret_goes_no_further",
+    ),
+    stops(
+        "a link runs a script in the shopper's browser",
+        "worker/payonce/edge/pages/codes.py",
+        "return address if scheme and scheme not in _RUN_BY_BROWSERS else None",
+        "return address",
+        "edge/test_words.py::test_what_may_be_opened",
+    ),
+    stops(
+        "two of our ids become one number there",
+        f"{_GATEWAYS}/alipay_numbers.py",
+        '_WRITTEN = {"_": "__", ".": "_d", ":": "_c", "-": "_m"}',
+        '_WRITTEN = {"_": "__", ".": "_d", ":": "_d", "-": "_m"}',
+        "gateways/test_alipay_numbers.py::test_no_two_ids_share_a_number",
+    ),
+    stops(
+        "an amount is read a hundredfold, in another currency's decimals",
+        f"{_GATEWAYS}/money.py",
+        "        return _whole(Decimal(text).scaleb(EXPONENTS[currency]), text, currency)",
+        "        return _whole(Decimal(text).scaleb(2), text, currency)",
+        "gateways/test_money.py::test_decimals_come_back_as_they_went",
+    ),
+    stops(
+        "an amount is rounded into another one",
+        f"{_GATEWAYS}/money.py",
+        "    if value != value.to_integral_value() or not",
+        "    if not",
+        "gateways/test_money.py::test_any_scale_is_exact_or_refuses",
+    ),
+]
