@@ -65,7 +65,8 @@ def written(bom: Json) -> str:
 def describe(python: str) -> Json:
     """Return what cyclonedx-py says of the environment of the interpreter `python`, a path."""
     tool = [sys.executable, "-m", "cyclonedx_py", "environment", "--output-reproducible"]
-    bom: Json = json.loads(_printed([*tool, "--spec-version", "1.6", python]))
+    # What is written is validated once, when it is whole.
+    bom: Json = json.loads(_printed([*tool, "--no-validate", "--spec-version", "1.6", python]))
     return bom
 
 
