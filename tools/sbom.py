@@ -72,7 +72,7 @@ def describe(python: str) -> Json:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the bill of an environment; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m supply.sbom", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.sbom", description=__doc__)
     parser.add_argument("python", help="the environment's interpreter")
     parser.add_argument("reports", nargs="+", type=Path, help="what pip's --report wrote")
     given = parser.parse_args(arguments)
