@@ -20,9 +20,9 @@ COPY worker worker
 RUN /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \
  && /build/bin/pip --python /opt/payonce/bin/python install --no-compile \
     --report /dist/payonce.json --no-deps --no-index /dist/*.whl
-COPY supply supply
-RUN /build/bin/python -m supply.sbom /opt/payonce/bin/python /dist/*.json >/dist/sbom.cdx.json \
- && /build/bin/python -m supply.licences /dist/sbom.cdx.json
+COPY tools tools
+RUN /build/bin/python -m tools.sbom /opt/payonce/bin/python /dist/*.json >/dist/sbom.cdx.json \
+ && /build/bin/python -m tools.licences /dist/sbom.cdx.json
 # Compiled is what payonce imports, and not the other half of what lies there.
 RUN /opt/payonce/bin/python -c "\
 import importlib, pkgutil, payonce.__main__, gateway_mock; \

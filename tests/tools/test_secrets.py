@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from supply import secrets
+from tools import secrets
 
 # Put together here, so that this file holds none.
 AWS = "AKIA" + "Q3EGRJVZ7KXW5T2N"
@@ -24,7 +24,7 @@ GITHUB = "ghp_" + "wWPw5k4aXcaT4fNP0UcnZwJUVFk6LO0pINUx"
 def scan(*arguments: Path | str, folder: Path | None = None) -> tuple[int, str, str]:
     """Run the scan as ./dev check does; return its status, what it printed, and what it said."""
     ended = subprocess.run(
-        [Path(".venv/bin/python").absolute(), "-m", "supply.secrets", *arguments],
+        [Path(".venv/bin/python").absolute(), "-m", "tools.secrets", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -60,7 +60,7 @@ def test_a_password_in_what_is_shipped_fails_the_check(tmp_path: Path) -> None:
     for folder in ("worker", "tests", "docs"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "one.py").write_text('password = "correct-horse-battery"\n')
-    shutil.copytree("supply", tmp_path / "supply")
+    shutil.copytree("tools", tmp_path / "tools")
     status, _, said = scan("worker/one.py", "tests/one.py", "docs/one.py", folder=tmp_path)
 
     assert 1 == status

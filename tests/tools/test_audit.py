@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from supply.audit import Findings, advisories, withdrawn
+from tools.audit import Findings, advisories, withdrawn
 
 VULNERABLE = {
     "name": "requests",

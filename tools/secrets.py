@@ -121,7 +121,7 @@ def complaints(found: Iterable[Found], known: Iterable[str], *, whole: bool) -> 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Scan the named files, or the repository; return 1 where something must be done."""
-    parser = argparse.ArgumentParser(prog="python -m supply.secrets", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.secrets", description=__doc__)
     parser.add_argument("paths", nargs="*", help="files to scan in place of the repository's")
     paths = parser.parse_args(arguments).paths
     lines = list(complaints(scan_all(paths or repository_files()), known_places(), whole=not paths))

@@ -65,13 +65,14 @@ def written(bom: Json) -> str:
 def describe(python: str) -> Json:
     """Return what cyclonedx-py says of the environment of the interpreter `python`, a path."""
     tool = [sys.executable, "-m", "cyclonedx_py", "environment", "--output-reproducible"]
-    bom: Json = json.loads(_printed([*tool, "--spec-version", "1.6", python]))
+    # What is written is validated once, when it is whole.
+    bom: Json = json.loads(_printed([*tool, "--no-validate", "--spec-version", "1.6", python]))
     return bom
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the bill of an environment; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m supply.sbom", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.sbom", description=__doc__)
     parser.add_argument("python", help="the environment's interpreter")
     parser.add_argument("reports", nargs="+", type=Path, help="what pip's --report wrote")
     given = parser.parse_args(arguments)

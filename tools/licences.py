@@ -51,7 +51,7 @@ def unjudged(expression: str) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; return 1 where a licence is not among the allowed ones."""
-    parser = argparse.ArgumentParser(prog="python -m supply.licences", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.licences", description=__doc__)
     parser.add_argument("sbom", type=Path, help="a bill of materials, CycloneDX in JSON")
     bom = json.loads(parser.parse_args(arguments).sbom.read_text(encoding="utf-8"))
     found = licences(bom)
