@@ -44,6 +44,11 @@ class Fault:
     mend: Act = _nothing
     hindrance: Callable[[Stage], str] = _always
 
+    @property
+    def lasts(self) -> bool:
+        """Whether it goes on until it is mended."""
+        return self.mend is not _nothing
+
 
 # --- killed, paused, restarted -------------------------------------------------------------------
 

@@ -75,10 +75,11 @@ class Crowd:
 
 async def send_all(town: Town, payments: Sequence[Mapping[str, Any]]) -> None:
     """Publish payment.initiated for each, until the broker has confirmed all."""
-    await eventually(partial(_sent, town.amqp_url, payments), 60)
+    await eventually(partial(sent, town.amqp_url, payments), 60)
 
 
-async def _sent(url: str, payments: Sequence[Mapping[str, Any]]) -> bool:
+async def sent(url: str, payments: Sequence[Mapping[str, Any]]) -> bool:
+    """Publish payment.initiated for each and say whether the broker has confirmed all."""
     try:
         async with asyncio.timeout(10), await aio_pika.connect(url) as connection:
             channel = await connection.channel(publisher_confirms=True)
