@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.campaign.choice import Choice, alone, chosen, name_of, pairs
 from tests.campaign.opening import open_stage
+from tests.campaign.rabbitmq4 import RabbitMQ4, unpack
 from tests.campaign.stage import Stage
 from tests.campaign.table import rendered
 from tests.campaign.trial import Pace, Result, Trial
@@ -100,7 +101,7 @@ def _line(result: Result) -> str:
     )
 
 
-BROKERS: dict[str, type[RabbitMQ]] = {"3": RabbitMQ}
+BROKERS: dict[str, type[RabbitMQ]] = {"3": RabbitMQ, "4": RabbitMQ4}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -142,6 +143,8 @@ def main() -> int:
     except ValueError as error:
         print(f"campaign: {error}", file=sys.stderr)
         return 2
+    if arguments.broker == "4":
+        unpack()
     pace = QUICK if arguments.quick else FULL
     campaign = Campaign(arguments.broker, pace, arguments.seed, arguments.minutes)
     try:
