@@ -22,7 +22,7 @@ from tests.support.rabbitmq import RabbitMQ
 TRIALS_A_STAGE = 8
 """Then servers and workers are new ones: books and tables stay small, and a trial quick."""
 FULL = Pace()
-QUICK = Pace(calm_s=4.0, hold_s=5.0)
+QUICK = Pace(calm_s=3.0, hold_s=5.0)
 
 
 class Campaign:
@@ -97,7 +97,8 @@ def _line(result: Result) -> str:
     verdict = "holds" if not result.objections else f"{len(result.objections)} OBJECTIONS"
     return (
         f"{name:44} {verdict}; out {result.outage_s:.1f} s, recovered in {result.recovery_s:.1f} s,"
-        f" {result.payments} payments"
+        f" {result.payments} payments, slowest {result.longest_s:.1f} s ({result.slowest}),"
+        f" code {result.application_s:.1f} s"
     )
 
 

@@ -15,9 +15,9 @@ from tests.campaign.stage import Stage
 from tests.support.crowd import sent
 from tests.support.shop import API_TOKEN
 
-_GIVES_UP_AFTER_S = 8.0
+_GIVES_UP_AFTER_S = 6.0
 # What a gateway never heard of is over when this has passed.
-_APPLIES_FOR_S = 15.0
+_APPLIES_FOR_S = 12.0
 _CALL_TIMEOUT_S = 3.0
 _TRY_AGAIN_S = 0.4
 _POST_EVERY_S = 0.25
@@ -95,6 +95,11 @@ class Load:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
+
+    def kind_of(self, order_id: str) -> str:
+        """Return what kind of shopper an order is of."""
+        number = int(order_id.removeprefix(self._prefix))
+        return self._kinds[number % len(self._kinds)].__name__.strip("_").replace("_", "-")
 
     def send_again(self, registered: set[str]) -> None:
         """Repeat messages whose payments are not registered yet, as a sender does who is unsure."""

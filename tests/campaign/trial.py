@@ -26,8 +26,8 @@ class Pace:
     """How hard and how long; seconds, orders a second."""
 
     per_s: float = 3.0
-    calm_s: float = 5.0
-    hold_s: float = 8.0
+    calm_s: float = 4.0
+    hold_s: float = 6.0
     recovers_within_s: float = 90.0
     ends_within_s: float = 90.0
 
@@ -38,9 +38,9 @@ class Result:
 
     `outage_s`: from the strike until the cause was away. `recovery_s`: from then until nothing was
     late any more; `allowed_s`: what takes longer is late. `worst_late`: orders late at the same
-    time. `longest_s`: of an order, from its money to its end. `application_s`: the longest time
-    until a shopper was shown a code, with `refusals` on the way. `told_again`: events that came
-    once more.
+    time. `longest_s`: of an order, from its money to its end; `slowest`: of which kind it was.
+    `application_s`: the longest time until a shopper was shown a code, with `refusals` on the way.
+    `told_again`: events that came once more.
     """
 
     faults: list[str]
@@ -50,6 +50,7 @@ class Result:
     allowed_s: float = 0.0
     worst_late: int = 0
     longest_s: float = 0.0
+    slowest: str = ""
     application_s: float = 0.0
     refusals: dict[str, int] = field(default_factory=dict)
     orders: int = 0
@@ -157,7 +158,8 @@ class Trial:
         result.told_again = sum(len(ids) - 1 for ids in self._witness.ids.values())
         result.worst_late = max((count for _, count in seen.late), default=0)
         result.allowed_s = self._watcher.allowed_s
-        result.longest_s = seen.longest_s()
+        result.longest_s, slowest = seen.slowest()
+        result.slowest = self._load.kind_of(slowest) if slowest else ""
         result.application_s = told.longest_s
         result.refusals = dict(told.refusals)
 

@@ -49,10 +49,10 @@ class Seen:
     late: list[tuple[float, int]] = field(default_factory=list)
     registered: set[str] = field(default_factory=set)
 
-    def longest_s(self) -> float:
-        """Return how long the slowest order took from its money to its end."""
-        took = [self.done[one] - at for one, at in self.paid.items() if one in self.done]
-        return max(took, default=0.0)
+    def slowest(self) -> tuple[float, str]:
+        """Return how long the slowest order took from its money to its end, and which it was."""
+        took = [(self.done[one] - at, one) for one, at in self.paid.items() if one in self.done]
+        return max(took, default=(0.0, ""))
 
 
 class Watcher:
@@ -80,7 +80,7 @@ class Watcher:
 
     def learn(self) -> None:
         """Allow what the slowest order took so far, half as much again, where that is long."""
-        self.allowed_s = max(LEAST_ALLOWED_S, 1.5 * self.seen.longest_s())
+        self.allowed_s = max(LEAST_ALLOWED_S, 1.5 * self.seen.slowest()[0])
 
     async def _look(self, session: aiohttp.ClientSession) -> None:
         now = asyncio.get_running_loop().time()
