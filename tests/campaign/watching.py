@@ -12,7 +12,7 @@ from tests.campaign.stage import Stage
 from tests.campaign.witness import lying
 
 LOOK_EVERY_S = 0.4
-LEAST_ALLOWED_S = 4.0
+LEAST_ALLOWED_S = 5.0
 """The longest wait of the ladder is 2 s; callbacks and events take less."""
 
 _DONE = """
