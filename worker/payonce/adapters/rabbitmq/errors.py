@@ -10,6 +10,14 @@ from yarl import URL
 from payonce.domain.errors import Unavailable
 
 SERVER = "rabbitmq"
+# The library ends an iteration, also where nobody iterates, when the broker hangs up as it greets.
+_FAILURES = (
+    aiormq.exceptions.AMQPError,
+    OSError,
+    TimeoutError,
+    RuntimeError,
+    StopAsyncIteration,
+)
 
 
 @contextmanager
@@ -25,7 +33,7 @@ def as_unavailable(url: str) -> Iterator[None]:
         if _is_cancelled():
             raise
         raise Unavailable(SERVER, f"{shown(url)}: connection lost") from None
-    except (aiormq.exceptions.AMQPError, OSError, TimeoutError, RuntimeError) as error:
+    except _FAILURES as error:
         if _is_cancelled():
             raise asyncio.CancelledError from error
         raise Unavailable(SERVER, f"{shown(url)}: {describe(error)}") from error
