@@ -5,17 +5,12 @@ import json
 from collections import defaultdict
 
 import aio_pika
-import aiormq
+
+from tests.support.crowd import AWAY
 
 QUEUE = "campaign.witness"
 _AGAIN_S = 0.5
-_AWAY = (
-    OSError,
-    TimeoutError,
-    aio_pika.exceptions.AMQPError,
-    aiormq.exceptions.AMQPError,
-    asyncio.InvalidStateError,
-)
+_AWAY = (*AWAY, asyncio.InvalidStateError)
 
 
 class Witness:

@@ -32,6 +32,14 @@ _KINDS: Sequence[Mapping[str, Any]] = (
     {"pays_after_s": 0.9},
 )
 _GIVES_UP_AFTER_S = 7
+AWAY = (
+    OSError,
+    TimeoutError,
+    StopAsyncIteration,
+    aio_pika.exceptions.AMQPError,
+    aiormq.exceptions.AMQPError,
+)
+"""What the client library raises where the broker is away."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,7 @@ async def sent(url: str, payments: Sequence[Mapping[str, Any]]) -> bool:
             await asyncio.gather(
                 *(exchange.publish(one, routing_key="payment.initiated") for one in messages)
             )
-    except (OSError, TimeoutError, aio_pika.exceptions.AMQPError, aiormq.exceptions.AMQPError):
+    except AWAY:
         return False
     return True
 
