@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import logging
 import shutil
 import signal
 import sys
@@ -131,6 +132,9 @@ async def _run(campaign: Campaign, choices: Sequence[Choice]) -> None:
 def main() -> int:
     """Return 0 where nothing was objected to, 1 where something was, 2 for a wrong call."""
     arguments = _parser().parse_args()
+    # That the broker is away is what this is about: our own clients need not say so.
+    for name in ("aio_pika", "aiormq"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     if arguments.list:
         print("\n".join(name_of(choice) for choice in [*alone(), *pairs()]))
         return 0

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from payonce.adapters.backoff import Backoff
 from tests.campaign.stage import Stage
 from tests.support.crowd import sent
 from tests.support.shop import API_TOKEN
@@ -20,6 +21,7 @@ _GIVES_UP_AFTER_S = 6.0
 _APPLIES_FOR_S = 12.0
 _CALL_TIMEOUT_S = 3.0
 _TRY_AGAIN_S = 0.4
+_MOST_AGAIN_S = 4.0
 _POST_EVERY_S = 0.25
 _ASK_AGAIN_S = 5.0
 
@@ -186,7 +188,7 @@ class Load:
     async def _apply(self, order_id: str, gateway: str = "mock") -> str:
         """Apply until there is a payment to show; return its id, nothing if the order is paid."""
         body = {"order_id": order_id, "gateway": gateway, "amount": 1_999, "currency": "CNY"}
-        began = self._now()
+        began, again = self._now(), Backoff(_TRY_AGAIN_S, _MOST_AGAIN_S, self._chance.random)
         while True:
             body["expires_at"] = _in(_APPLIES_FOR_S)
             status, answer = await self._post_to_a_worker("/v1/payments", body)
@@ -196,7 +198,7 @@ class Load:
             if status == 201 or problem == "order-paid":
                 break
             self.told.refusals[problem or str(status)] += 1
-            await asyncio.sleep(_TRY_AGAIN_S)
+            await asyncio.sleep(again.next_s())
         self.told.longest_s = max(self.told.longest_s, self._now() - began)
         return str(answer["payment_id"]) if status == 201 else ""
 

@@ -14,11 +14,15 @@ _AT_ONCE_S = 3.0
 
 
 def rendered(campaigns: Iterable[Sequence[Row]]) -> str:
-    """Return one row for each trial, in the order in which the faults are listed."""
+    """Return one row a fault, of the latest trial, in the order in which the faults are listed."""
     order = [name_of(choice) for choice in [*alone(), *pairs()]]
-    rows = [row for results in campaigns for row in results]
-    rows.sort(key=lambda row: (order.index("+".join(row["faults"])), row["broker"]))
+    latest = {_key(row): row for results in campaigns for row in results}
+    rows = sorted(latest.values(), key=lambda row: (order.index(_key(row)[0]), row["broker"]))
     return "\n".join([*_HEAD, *map(_line, rows)])
+
+
+def _key(row: Row) -> tuple[str, str]:
+    return "+".join(row["faults"]), row["broker"]
 
 
 def _line(row: Row) -> str:
