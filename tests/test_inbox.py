@@ -8,11 +8,11 @@ import pytest
 
 from payonce import inbox
 from payonce.domain.errors import BadCallback, Unavailable
-from payonce.inbox import BATCH, FORGET_AT_ONCE, GIVE_UP_AFTER, KEEP_FOR, LEASE
+from payonce.inbox import BATCH, FORGET_AT_ONCE, GIVE_UP_AFTER, LEASE
 from payonce.ports.inbox import KeptCallback, Outcome
 from tests.handlers.bench import Bench, opened_bench
 from tests.handlers.fakes import PAID
-from tests.handlers.reception import HINT, PAID_WORD, Door
+from tests.handlers.reception import HINT, KEEP_FOR, PAID_WORD, Door
 from tests.store.making import NOW, registration
 from tests.support.waiting import eventually
 
