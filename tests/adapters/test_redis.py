@@ -129,7 +129,7 @@ async def test_every_key_ends_by_itself(
     await cache.mark_step("p1", 0, 0)
     await cache.remember_succeeded("p1", "o1", 1, "p1")
     lives_s = {key: await client.ttl(key) for key in await client.keys()}
-    expected = {
+    expected: dict[bytes | str, int] = {
         b"payonce:lock:o1": 5,
         b"payonce:step:p1:0:0": 603,
         b"payonce:succeeded:p1": 7 * 3_600,
