@@ -13,7 +13,7 @@ from redis import asyncio as aioredis
 from redis.exceptions import RedisError
 
 from benchmarks.machine import pss_mb
-from tests.soak.stage import VHOST, Stage
+from tests.soak.stage import VHOST, Stage, is_alive
 from tests.support.town import Worker
 
 Sample = dict[str, float | str]
@@ -77,7 +77,7 @@ async def _quietly(work: Awaitable[Sample]) -> Sample:
 async def _process(name: str, worker: Worker) -> Sample:
     """Measure a worker from outside, and ask it for its tasks."""
     found: Sample = {}
-    if worker.process is not None and worker.process.returncode is None:
+    if worker.process is not None and is_alive(worker):
         found = await asyncio.to_thread(_memory, name, worker.process.pid)
     tasks = _TASKS.search(await _metrics(worker))
     return {**found, f"{name}.tasks": float(tasks[1])} if tasks else found

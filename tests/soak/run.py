@@ -3,8 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +13,7 @@ from tests.soak.judge import Judgement, judge_run
 from tests.soak.plan import Plan
 from tests.soak.probes import Sample, take_sample
 from tests.soak.shop import Shop
-from tests.soak.stage import Stage, open_stage
+from tests.soak.stage import KEPT, Stage, is_alive, open_stage
 from tests.soak.strikes import deal
 
 FAULT_WITHIN_S = 120.0
@@ -56,8 +55,11 @@ async def soak(plan: Plan) -> Story:
         def now_s() -> float:
             return round(loop.time() - began_s, 1)
 
-        async with _beside(_watch(stage, story, now_s)), _beside(_strike(stage, story, now_s)):
+        async with asyncio.TaskGroup() as group:
+            beside = [group.create_task(work(stage, story, now_s)) for work in (_watch, _strike)]
             await shop.run(began_s + plan.seconds)
+            for task in beside:
+                task.cancel()
         story.findings.append(await _settled(stage))
         story.findings += await audit(stage, shop.opened)
         told = f"{shop.opened} orders: {dict(shop.answers)}; {len(shop.troubles)} left the shop"
@@ -67,26 +69,15 @@ async def soak(plan: Plan) -> Story:
     return story
 
 
-@asynccontextmanager
-async def _beside(work: Awaitable[None]) -> AsyncIterator[None]:
-    """Let `work` go on meanwhile; its error is raised, its end is not waited for."""
-    task = asyncio.ensure_future(work)
-    try:
-        yield
-        if task.done():
-            task.result()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
 async def _watch(stage: Stage, story: Story, now_s: Callable[[], float]) -> None:
-    """Take samples for ever, each written down at once."""
+    """Take samples for ever, each written down at once. Raises RuntimeError where a worker died."""
     with (story.plan.out / "samples.jsonl").open("w", buffering=1) as out:
         while True:
             sample: dict[str, Any] = {"at_s": now_s(), **await take_sample(stage)}
             story.samples.append(sample)
             out.write(json.dumps(sample) + "\n")
+            if not is_alive(stage.workers[KEPT]):
+                raise RuntimeError(f"the worker that nobody ends has ended; see {story.plan.out}")
             await asyncio.sleep(story.plan.sample_every_s)
 
 

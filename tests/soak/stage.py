@@ -110,6 +110,11 @@ class Stage:
 _UNROUTED = ("--unrouted",)
 
 
+def is_alive(worker: Worker) -> bool:
+    """Say whether a worker runs."""
+    return worker.process is not None and worker.process.returncode is None
+
+
 @asynccontextmanager
 async def open_stage(plan: Plan) -> AsyncIterator[Stage]:
     """Give a stage on private servers; everything is ended and its data forgotten afterwards."""
@@ -209,7 +214,7 @@ def _environment(plan: Plan, handles: Handles) -> dict[str, str]:
 async def _end_programs(handles: Handles) -> None:
     for worker in handles.workers:
         worker.send(signal.SIGCONT)
-        if worker.process is not None and worker.process.returncode is None:
+        if is_alive(worker):
             await worker.end(signal.SIGKILL)
     if handles.orders.process is not None and handles.orders.process.returncode is None:
         handles.orders.process.send_signal(signal.SIGCONT)
