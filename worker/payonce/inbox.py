@@ -207,7 +207,7 @@ class Reception:
 
 
 class Retention:
-    """Deletes callbacks that were processed long ago; what was not stays for a person."""
+    """Deletes callbacks that were processed long ago, or that no person cared for as long."""
 
     def __init__(self, inbox: Inbox, keep_for: timedelta, clock: Clock) -> None:
         self._inbox = inbox
@@ -220,10 +220,11 @@ class Retention:
 
     async def run_once(self) -> bool:
         """Delete one batch; True where it was full."""
-        gone = await self._inbox.forget(self._clock.now() - self._keep_for, FORGET_AT_ONCE)
+        before = self._clock.now() - self._keep_for
+        gone = await self._inbox.forget(before, before - GIVE_UP_AFTER, FORGET_AT_ONCE)
         if gone:
             log.info("callbacks.forgotten", callbacks=gone)
-        return gone == FORGET_AT_ONCE
+        return gone >= FORGET_AT_ONCE
 
 
 async def _bounded(work: Coroutine[Any, Any, Outcome]) -> Outcome:

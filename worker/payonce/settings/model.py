@@ -66,7 +66,7 @@ class SweepSettings:
 class RetentionSettings:
     """How long is kept what nobody needs for ever.
 
-    `callbacks`: after they were processed; `idempotency_keys`: after the first request;
+    `callbacks`: after they were processed or given up; `idempotency_keys`: after the first request;
     `successes`: in Redis.
     """
 
