@@ -136,7 +136,7 @@ def _labels(panel: Panel) -> Iterator[str]:
     x = 0.0
     for number, label in enumerate(panel.curves):
         yield f'<text x="{x:.0f}" y="-7" class="c{number}">{escape(label)}</text>'
-        x += 6.4 * len(label) + 14
+        x += 7.0 * len(label) + 12
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:

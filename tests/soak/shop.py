@@ -6,14 +6,16 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aio_pika
 import aiohttp
-import aiormq
 from aio_pika.abc import AbstractConnection, AbstractExchange
 
+from payonce.adapters.rabbitmq.errors import as_unavailable
+from payonce.domain.errors import Unavailable
 from tests.soak.stage import GATEWAYS, VHOST, Stage
 from tests.support.shop import API_TOKEN
 
@@ -21,7 +23,6 @@ TRY_FOR_S = 120.0
 TIMEOUT_S = 20.0
 _PAUSE_S = 0.5
 _BUS_TIMEOUT_S = 5.0
-_FOREIGN = (OSError, TimeoutError, aio_pika.exceptions.AMQPError, aiormq.exceptions.AMQPError)
 
 _HEADERS = {"Authorization": f"Bearer {API_TOKEN}"}
 _FINAL = frozenset({201, 202, 409, 422})
@@ -168,10 +169,11 @@ class _Bus:
         body = json.dumps(payment).encode()
         message = aio_pika.Message(body, content_type="application/json", delivery_mode=2)
         try:
-            async with asyncio.timeout(_BUS_TIMEOUT_S):
-                exchange = await self._open()
-                await exchange.publish(message, routing_key="payment.initiated")
-        except _FOREIGN:
+            with as_unavailable(self._url):
+                async with asyncio.timeout(_BUS_TIMEOUT_S):
+                    exchange = await self._open()
+                    await exchange.publish(message, routing_key="payment.initiated")
+        except Unavailable:
             await self.close()
             return False
         return True
@@ -180,11 +182,9 @@ class _Bus:
         """Let the connection go, whatever state it is in."""
         connection, self._connection, self._exchange = self._connection, None, None
         if connection is not None:
-            try:
+            with suppress(Unavailable), as_unavailable(self._url):
                 async with asyncio.timeout(_BUS_TIMEOUT_S):
                     await connection.close()
-            except _FOREIGN:
-                return
 
     async def _open(self) -> AbstractExchange:
         async with self._lock:
