@@ -17,7 +17,7 @@ from tests.soak.stage import KEPT, Stage, is_alive, open_stage
 from tests.soak.strikes import deal
 
 FAULT_WITHIN_S = 120.0
-_LOOK_EVERY_S = 5.0
+_LOOK_EVERY_S = 1.0
 
 # A payment whose gateway was away at the end of its watch is asked hourly: too long a wait here.
 _HOURLY_LOOKS_NOW = """

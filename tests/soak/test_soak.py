@@ -19,15 +19,15 @@ async def test_a_short_run_ends_well(tmp_path: Path) -> None:
     """Two faults, no order lost, every curve measured; who grows cannot be said so soon."""
     plan = Plan(
         tmp_path,
-        seconds=12,
+        seconds=9,
         rate=5,
-        fault_every_s=4,
+        fault_every_s=3,
         hold_s=1,
         sample_every_s=0.5,
         seed=5,
         ladder=("200ms", "500ms", "1s"),
-        asks_after_s=2,
-        expires_s=8,
+        asks_after_s=1,
+        expires_s=6,
     )
     story = await soak(plan)
 
