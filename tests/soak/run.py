@@ -61,7 +61,7 @@ async def soak(plan: Plan) -> Story:
             for task in beside:
                 task.cancel()
         story.findings.append(await _settled(stage))
-        story.findings += await audit(stage, shop.opened)
+        story.findings += await audit(stage, frozenset(shop.asked))
         told = f"{shop.opened} orders: {dict(shop.answers)}; {len(shop.troubles)} left the shop"
         story.findings.append(Finding(told, not shop.troubles))
         _say("\n".join(shop.troubles))

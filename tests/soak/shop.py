@@ -30,7 +30,10 @@ _FINAL = frozenset({201, 202, 409, 422})
 
 
 class Shop:
-    """Opens orders at a steady rate. `answers` counts what became of applications."""
+    """Opens orders at a steady rate.
+
+    `asked`: payments that it was shown or sent; `answers` counts what became of applications.
+    """
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -39,6 +42,7 @@ class Shop:
         self._bus = _Bus(stage.handles.rabbitmq.url_of(VHOST))
         self._in_hand: set[asyncio.Task[None]] = set()
         self.opened = 0
+        self.asked: set[str] = set()
         self.answers: Counter[str] = Counter()
         self.troubles: list[str] = []
 
@@ -106,6 +110,7 @@ class Shop:
 
         await _until(open_charge, f"{order_id}'s charge is opened")
         await _until(is_sent, f"{order_id} is known")
+        self.asked.add(f"p-{order_id}")
         self.answers["by bus"] += 1
 
     async def _apply(self, order_id: str, gateway: str, key: str) -> None:
@@ -121,6 +126,8 @@ class Shop:
                 is_final = answer.status in _FINAL and name != "in-hand"
                 if is_final:
                     self.answers[name] += 1
+                if is_final and "payment_id" in said:
+                    self.asked.add(said["payment_id"])
                 return is_final
 
         await _until(post, f"{order_id} is answered")

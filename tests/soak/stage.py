@@ -71,11 +71,11 @@ class Stage:
         """Both workers by their names."""
         return dict(zip((STRUCK, KEPT), self.handles.workers, strict=True))
 
-    async def rows(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
-        """Return what payonce's database answers."""
-        connection = await asyncpg.connect(self.handles.dsn, timeout=5, command_timeout=60)
+    async def rows(self, sql: str, *, dsn: str = "") -> list[asyncpg.Record]:
+        """Return what payonce's database answers, or another one."""
+        connection = await asyncpg.connect(dsn or self.handles.dsn, timeout=5, command_timeout=60)
         try:
-            return await connection.fetch(sql, *arguments)
+            return await connection.fetch(sql)
         finally:
             await connection.close()
 
