@@ -8,11 +8,11 @@ import pytest
 
 from payonce import inbox
 from payonce.domain.errors import BadCallback, Unavailable
-from payonce.inbox import BATCH, FORGET_AT_ONCE, GIVE_UP_AFTER, KEEP_FOR, LEASE
+from payonce.inbox import BATCH, FORGET_AT_ONCE, GIVE_UP_AFTER, LEASE
 from payonce.ports.inbox import KeptCallback, Outcome
 from tests.handlers.bench import Bench, opened_bench
 from tests.handlers.fakes import PAID
-from tests.handlers.reception import HINT, PAID_WORD, Door
+from tests.handlers.reception import HINT, KEEP_FOR, PAID_WORD, Door
 from tests.store.making import NOW, registration
 from tests.support.waiting import eventually
 
@@ -264,7 +264,7 @@ async def test_a_full_batch_is_followed_by_another(bench: Bench, door: Door) -> 
 
 
 async def test_what_was_processed_is_forgotten_after_thirty_days(bench: Bench, door: Door) -> None:
-    """What waits for a person is not."""
+    """What waits for a person is not, unless nobody comes for as long again."""
     await bench.registered()
     for n in range(FORGET_AT_ONCE + 1):
         await door.knock(event_id=f"e{n}")
@@ -275,6 +275,10 @@ async def test_what_was_processed_is_forgotten_after_thirty_days(bench: Bench, d
     assert await door.retention.run_once()
     assert not await door.retention.run_once()
     assert ["e-unknown"] == [row.kept.event_id for row in door.inbox.rows.values()]
+    await door.sweep(GIVE_UP_AFTER.total_seconds())
+    bench.clock.move(KEEP_FOR.total_seconds() - GIVE_UP_AFTER.total_seconds())
+    await door.retention.run_once()
+    assert {} == door.inbox.rows
 
 
 async def test_the_sweep_lives_through_an_outage(bench: Bench, door: Door) -> None:

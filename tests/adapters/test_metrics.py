@@ -1,5 +1,6 @@
 """The gauges tell what waits, and how old the oldest of it is."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -58,6 +59,17 @@ async def test_every_list_has_its_count_and_its_age(clock: FakeClock) -> None:
 
     assert counts == await read(backlog, clock, "payonce_waiting")
     assert ages == await read(backlog, clock, "payonce_waiting_oldest_seconds")
+
+
+async def test_the_tasks_of_the_loop_are_counted(clock: FakeClock) -> None:
+    """At the moment of the look."""
+    registry = CollectorRegistry()
+    Gauges(registry, Told(backlog_of(dict.fromkeys(WAITING, 0), {})), no_queues, clock)
+    before = registry.get_sample_value("payonce_tasks")
+    waiting = asyncio.create_task(asyncio.Event().wait())
+    assert len(asyncio.all_tasks()) == registry.get_sample_value("payonce_tasks")
+    assert before != registry.get_sample_value("payonce_tasks")
+    waiting.cancel()
 
 
 async def test_where_nothing_waits_nothing_is_old(clock: FakeClock) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 from redis import asyncio as aioredis
@@ -19,6 +20,7 @@ from tests.support.servers import Servers
 from tests.support.waiting import eventually
 
 NOBODY_S = 0.0
+KEEP = timedelta(hours=24)
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ async def cache(request: pytest.FixtureRequest) -> AsyncIterator[Cache]:
     if request.param == "memory":
         yield MemoryCache()
         return
-    cache = RedisCache(request.getfixturevalue("redis_url"), FakeMeter(), 3_000)
+    cache = RedisCache(request.getfixturevalue("redis_url"), FakeMeter(), 3_000, KEEP)
     yield cache
     await cache.close()
 
@@ -118,11 +120,31 @@ async def test_a_lock_says_when_it_ends(redis_locks: RedisLocks, client: "aiored
     assert 4_000 < await client.pttl("payonce:lock:o1") <= 5_000
 
 
+async def test_every_key_ends_by_itself(
+    redis_locks: RedisLocks, client: "aioredis.Redis", redis_url: str
+) -> None:
+    """A step soon after it can matter last, a success when it was told to, a lock with its hold."""
+    cache = RedisCache(redis_url, FakeMeter(), 3_000, timedelta(hours=7))
+    await redis_locks.take("o1", 5, NOBODY_S)
+    await cache.mark_step("p1", 0, 0)
+    await cache.remember_succeeded("p1", "o1", 1, "p1")
+    lives_s = {key: await client.ttl(key) for key in await client.keys()}
+    expected: dict[bytes | str, int] = {
+        b"payonce:lock:o1": 5,
+        b"payonce:step:p1:0:0": 603,
+        b"payonce:succeeded:p1": 7 * 3_600,
+        b"payonce:paid:o1": 7 * 3_600,
+    }
+    assert expected.keys() == lives_s.keys()
+    assert all(expected[key] - 2 <= life_s <= expected[key] for key, life_s in lives_s.items())
+    await cache.close()
+
+
 async def test_without_redis_everybody_goes_on() -> None:
     """At once, and it is counted."""
     meter = FakeMeter()
     url = f"redis://127.0.0.1:{free_port()}/0"
-    locks, cache = RedisLocks(url, meter), RedisCache(url, meter, 3_000)
+    locks, cache = RedisLocks(url, meter), RedisCache(url, meter, 3_000, KEEP)
     for _ in range(3):
         lock = await locks.take("o1", 5, 30.0)
         assert LockOutcome.AWAY is lock.outcome
@@ -180,7 +202,7 @@ async def test_a_lower_version_never_replaces_a_higher(cache: Cache) -> None:
 
 async def test_a_success_costs_one_call(redis_url: str, client: "aioredis.Redis") -> None:
     """Payment and order in one script, and many successes in one round trip."""
-    cache = RedisCache(redis_url, FakeMeter(), 3_000)
+    cache = RedisCache(redis_url, FakeMeter(), 3_000, KEEP)
     await cache.paid_by("warm")
     await client.config_resetstat()
     together = (cache.remember_succeeded(f"p{n}", f"o{n}", 1, f"p{n}") for n in range(50))
@@ -207,7 +229,7 @@ async def test_what_somebody_else_wrote_into_redis_was_never_seen(
     redis_url: str, client: "aioredis.Redis", lie: bytes
 ) -> None:
     """No poll ends and no application is denied by a word that is not proven."""
-    cache = RedisCache(redis_url, FakeMeter(), 3_000)
+    cache = RedisCache(redis_url, FakeMeter(), 3_000, KEEP)
     await client.set("payonce:succeeded:p-1", lie)
     await client.set("payonce:paid:o-1", lie)
     assert Seen() == await cache.seen("p-1", 0, 0)
@@ -220,7 +242,7 @@ async def test_a_proven_word_is_no_word_about_another(
 ) -> None:
     """Copied to another payment or order; another process of the installation believes it."""
     key = b"k" * 32
-    first, second, stranger = (RedisCache(redis_url, FakeMeter(), 3_000) for _ in range(3))
+    first, second, stranger = (RedisCache(redis_url, FakeMeter(), 3_000, KEEP) for _ in range(3))
     first.prove_by(key)
     second.prove_by(key)
     await first.remember_succeeded("p-1", "o-1", 3, "p-1")

@@ -159,7 +159,8 @@ DEFENCES = [
     stops(
         "a script, or a line without TLS, gets the session",
         f"{_EDGE}/console/sessions.py",
-        '            httponly=True,\n            samesite="Strict",\n            secure=self._secure,\n',
+        '            httponly=True,\n            samesite="Strict",\n'
+        "            secure=self._secure,\n",
         "",
         "edge/test_console.py::test_the_cookie_is_for_this_site_and_no_script",
     ),

@@ -3,6 +3,7 @@
 import asyncio
 import string
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any, cast
 
 from aiohttp import web
@@ -181,7 +182,7 @@ def memories(told: Any) -> None:
     """Of what Redis remembers nothing counts that is not proven: no poll ends, no order is paid."""
 
     async def look() -> tuple[Seen, str | None]:
-        cache = RedisCache("redis://127.0.0.1:1/0", FakeMeter(), 3_000)
+        cache = RedisCache("redis://127.0.0.1:1/0", FakeMeter(), 3_000, timedelta(days=1))
         cache._client = cast("Any", _Poisoned(told))
         return await cache.seen("p-1", 0, 0), await cache.paid_by("o-1")
 

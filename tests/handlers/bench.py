@@ -45,6 +45,7 @@ class Bench:
         self.clock = FakeClock()
         self.meter = FakeMeter()
         self.store = WatchedStore(self.journal)
+        self.store.now = self.clock.now
         self.bus = WatchedBus(self.clock, self.journal)
         self.cache = WatchedCache(self.journal)
         self.gateway = FakeGateway(self.journal)

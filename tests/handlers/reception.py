@@ -1,5 +1,6 @@
 """A reception on fakes: callbacks come in, and one can look at what became of them."""
 
+from datetime import timedelta
 from typing import Any
 
 from payonce.domain.report import GatewayReport, Outcome
@@ -18,6 +19,7 @@ from tests.handlers.fakes import PAID, Journal, _watched
 from tests.store.fake import FakeStore
 from tests.store.fake_inbox import FakeInbox, Row
 
+KEEP_FOR = timedelta(days=30)
 INBOX_CALLS = frozenset({"keep", "claim", "claim_of", "finish", "put_off", "find_payment"})
 PAID_WORD = ChargeWord("p1", PAID, authoritative=True)
 HINT = ChargeWord("p1", GatewayReport(Outcome.FAILED))
@@ -71,7 +73,7 @@ class Door:
         self.reception = Reception(
             self.inbox, self.handler, bench.gateways, bench.clock, bench.meter
         )
-        self.retention = Retention(self.inbox, bench.clock)
+        self.retention = Retention(self.inbox, KEEP_FOR, bench.clock)
 
     async def knock(
         self, word: CallbackWord | None = PAID_WORD, event_id: str = "e1", gateway: str = "mock"

@@ -170,6 +170,20 @@ async def test_an_old_success_is_asked_about(bench: Bench, door: Door) -> None:
     assert 1 == len(bench.gateway.asked)
 
 
+async def test_a_stranger_is_tried_ever_more_rarely(bench: Bench, door: Door) -> None:
+    """After a day four times a day: other programs may use the gateway's account, too."""
+    await door.knock()
+    await door.sweep(23 * 3_600)
+    assert later(23 * 3_600 + 5) == door.row().revive_at
+    await door.sweep(3_601)
+    assert later((24 + 6) * 3_600 + 1) == door.row().revive_at
+    await bench.registered()
+    bench.gateway.will_say(PAID)
+    await door.reception.take_up("p1")
+    await door.reception.drain()
+    assert "settled" == door.results()[-1]
+
+
 async def test_a_callback_before_its_payment_waits(bench: Bench, door: Door) -> None:
     """And is applied at the registration, at once."""
     await door.knock()

@@ -82,6 +82,21 @@ async def test_a_404_asked_for_before_the_expiry_proves_nothing_after_it(bench: 
     assert 1 == next_poll(bench)[1].step
 
 
+@pytest.mark.parametrize("report", [PENDING, UNKNOWN, NOT_FOUND])
+async def test_a_clock_that_is_fast_here_alone_ends_no_watch(
+    bench: Bench, report: GatewayReport
+) -> None:
+    """The database's clock has to agree, or a code that is still good would be closed."""
+    await bench.registered()
+    bench.store.now = lambda: NOW
+    bench.clock.move(3 * 3_600)
+    bench.gateway.will_say(report)
+    await bench.poll.handle(due(0, expires_ms=to_ms(NOW + timedelta(hours=2))))
+    assert (PaymentStatus.PENDING, False) == (bench.payment().status, bench.payment().unresolved)
+    assert [] == bench.journal.of("close")
+    assert 1 == next_poll(bench)[1].step
+
+
 async def test_a_success_after_the_expiry_settles(bench: Bench) -> None:
     """Late money is money; nothing is closed."""
     await bench.registered()

@@ -21,6 +21,9 @@ DURATIONS = (
     "poll.watch_for",
     "sweep.every",
     "sweep.grace",
+    "retention.callbacks",
+    "retention.idempotency_keys",
+    "retention.successes",
     "gateways.mock.watch_for",
     "gateways.mock.lateness",
 )
@@ -63,6 +66,7 @@ BAD: list[tuple[str, Any, str]] = [
     *((key, bad, "more than 0") for key in DURATIONS for bad in ("0s", "0.0000001ms")),
     *((key, bad, "400d") for key in DURATIONS for bad in ("401d", "9" * 400 + "s")),
     *((key, bad, "3s") for key in DURATIONS for bad in (3, True, ["3s"])),
+    *((key, "599s", "10m") for key in DURATIONS if key.startswith("retention.")),
     *(("refund.auto", bad, "true or false") for bad in BAD_BOOLEANS),
     *(("gateways.mock.can_close", bad, "true or false") for bad in (1, "no", [True])),
     *(("http.port", bad, "0 to 65535") for bad in ("", "80.0", "-1", "65536", "8e3", "٣x", 80.5)),

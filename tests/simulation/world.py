@@ -86,7 +86,7 @@ class World:
         # Half of the installations tell their order service by events alone.
         self.is_called = self.chance.row("installation").random() < 0.5
         self.trace = Trace(loop.time, keep=keep_trace)
-        self.store = FakeStore()
+        self.store = FakeStore(now=self.clock.now)
         self.refunds = FakeRefunds(self.store, self.clock)
         self.inbox = FakeInbox(self.store)
         self.applications = FakeApplications(self.store)

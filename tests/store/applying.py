@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from payonce.domain.application import Application, Applied
@@ -12,7 +12,6 @@ from payonce.domain.effects import Entry
 from payonce.domain.order import Order, OrderStatus
 from payonce.domain.payment import UNFINISHED
 from payonce.ports.applications import (
-    KEPT_FOR,
     ClaimJudge,
     ConfirmJudge,
     KeyAnswered,
@@ -23,6 +22,8 @@ from payonce.ports.applications import (
 )
 from tests.store.fake import FakeStore
 from tests.store.fake_rows import Waiting
+
+KEPT_FOR = timedelta(hours=24)
 
 
 @dataclass

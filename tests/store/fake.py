@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from payonce.adapters.clock import SystemClock
 from payonce.adapters.postgres.repeats import find_conflict
 from payonce.domain.decide import Facts, Verdict
 from payonce.domain.effects import Effects, Entry
@@ -34,8 +35,12 @@ from tests.store.fake_rows import Waiting, new_payment, open_order, outbox_row, 
 
 @dataclass
 class FakeStore(Counted):
-    """Registrar, Ledger, Watches, Orders, Outbox, Retelling and Overview in one."""
+    """Registrar, Ledger, Watches, Orders, Outbox, Retelling and Overview in one.
 
+    `now`: the clock of the database.
+    """
+
+    now: Callable[[], datetime] = SystemClock().now
     orders: dict[str, Order] = field(default_factory=dict)
     payments: dict[str, Payment] = field(default_factory=dict)
     expires_given: dict[str, bool] = field(default_factory=dict)
@@ -105,7 +110,8 @@ class FakeStore(Counted):
 
     async def watch_states(self, payment_ids: Sequence[str]) -> list[WatchState | None]:
         """See the port."""
-        return [state_of(self.payments.get(payment_id)) for payment_id in payment_ids]
+        now = self.now()
+        return [state_of(self.payments.get(payment_id), now) for payment_id in payment_ids]
 
     async def record_steps(self, steps: Sequence[StepDone]) -> list[bool]:
         """See the port."""

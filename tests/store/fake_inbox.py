@@ -66,9 +66,12 @@ class FakeInbox:
         """See the port."""
         return self._store.payments.get(payment_id)
 
-    async def forget(self, processed_before: datetime, limit: int) -> int:
+    async def forget(
+        self, processed_before: datetime, given_up_before: datetime, limit: int
+    ) -> int:
         """See the port."""
         old = [n for n, row in self.rows.items() if _is_older(row, processed_before)][:limit]
+        old += [n for n, row in self.rows.items() if _was_given_up(row, given_up_before)][:limit]
         for inbox_id in old:
             del self.rows[inbox_id]
         return len(old)
@@ -129,6 +132,11 @@ class FakeInbox:
         self._store.callbacks_waiting = {
             row.kept.inbox_id: row.kept.received_at for row in self._open() if row.revive_at
         }
+
+
+def _was_given_up(row: Row, received_before: datetime) -> bool:
+    is_left = row.processed_at is None and row.revive_at is None
+    return is_left and row.kept.received_at < received_before
 
 
 def _is_older(row: Row, than: datetime) -> bool:

@@ -29,11 +29,11 @@ def open_order(order_id: str) -> Order:
     return Order(order_id, OrderStatus.OPEN, None, None, None, 0)
 
 
-def state_of(payment: Payment | None) -> WatchState | None:
+def state_of(payment: Payment | None, now: datetime) -> WatchState | None:
     """Return how far a watch is known to be."""
     if payment is None:
         return None
-    return WatchState(payment.status, payment.unresolved, payment.epoch, payment.step)
+    return WatchState(payment.status, payment.unresolved, payment.epoch, payment.step, now)
 
 
 def new_payment(message: PaymentInitiated) -> Payment:

@@ -211,11 +211,24 @@ async def test_what_was_processed_long_ago_is_forgotten(shelf: Shelf) -> None:
     for at, inbox_id in enumerate(ids[:4]):
         outcome = Processed("settled", "p1")
         await shelf.inbox.finish([Finished(inbox_id or 0, later(at), outcome)])
-    counts = [await shelf.inbox.forget(later(3), 2) for _ in range(3)]
+    counts = [await shelf.inbox.forget(later(3), later(3), 2) for _ in range(3)]
     assert [2, 1, 0] == counts
     assert [None, None] == await shelf.inbox.keep(
         [replace(NEW, event_id="e3"), replace(NEW, event_id="e4")]
     )
+
+
+async def test_what_nobody_cared_for_is_forgotten_in_the_end(shelf: Shelf) -> None:
+    """What was given up and came long ago; what is tried still is kept, however old."""
+    names = ("old-1", "old-2", "old-3", "young", "tried")
+    news = [replace(NEW, event_id=name) for name in names]
+    news[3] = replace(news[3], received_at=later(9))
+    ids = await shelf.inbox.keep(news)
+    for inbox_id in ids[:4]:
+        await shelf.inbox.put_off(inbox_id or 0, "not-registered", None)
+    counts = [await shelf.inbox.forget(NOW, later(9), 2) for _ in range(3)]
+    assert [2, 1, 0] == counts
+    assert [None, None] == await shelf.inbox.keep(news[3:])
 
 
 async def test_a_watch_begins_anew(shelf: Shelf) -> None:

@@ -1,16 +1,14 @@
 """What every store of Idempotency-Keys does."""
 
-from datetime import timedelta
-
 import pytest
 
 from payonce.adapters.postgres.keys import Keys as PostgresKeys
 from payonce.ports.applications import KeyAnswered, KeyInHand, KeyReused, Keys, KeyTaken
-from tests.store.applying import FakeKeys
+from tests.store.applying import KEPT_FOR, FakeKeys
 from tests.store.making import NOW, later
 
 BODY, OTHER = b"\x00body", b"other"
-DAY_S = timedelta(hours=24).total_seconds()
+DAY_S = KEPT_FOR.total_seconds()
 ANSWER = {"text": '{"a":1}', "content_type": "application/json"}
 
 
@@ -19,7 +17,7 @@ def keys(request: pytest.FixtureRequest) -> Keys:
     """Each store in turn."""
     if request.param == "fake":
         return FakeKeys()
-    return PostgresKeys(request.getfixturevalue("database"))
+    return PostgresKeys(request.getfixturevalue("database"), KEPT_FOR)
 
 
 async def test_the_first_takes_the_key_and_its_repeat_gets_the_answer(keys: Keys) -> None:

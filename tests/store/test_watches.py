@@ -1,7 +1,7 @@
 """What every keeper of watches does."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from payonce.domain.payment import Payment, PaymentStatus
 from payonce.domain.report import Outcome
@@ -21,13 +21,17 @@ def again_at(time: datetime | None) -> Plan:
 
 
 async def test_states_come_in_order_and_unknown_ones_are_none(store: Store) -> None:
-    """The same id may be asked for twice."""
+    """The same id may be asked for twice; the store's own clock says when they were read."""
     await register(store, registration("p1"), registration("p2", "o2"))
     await settle(store, success("p2"))
     states = await store.watches.watch_states(["p2", "p0", "p1", "p2"])
-    paid = WatchState(PaymentStatus.SUCCEEDED, unresolved=False, epoch=0, step=0)
-    pending = WatchState(PaymentStatus.PENDING, unresolved=False, epoch=0, step=0)
+    first = states[0]
+    assert first is not None
+    read_at = first.read_at
+    paid = WatchState(PaymentStatus.SUCCEEDED, False, 0, 0, read_at)
+    pending = WatchState(PaymentStatus.PENDING, False, 0, 0, read_at)
     assert [paid, None, pending, paid] == states
+    assert abs(datetime.now(UTC) - read_at) < timedelta(minutes=1)
 
 
 async def test_a_step_is_recorded_once(store: Store) -> None:

@@ -32,6 +32,14 @@ _KINDS: Sequence[Mapping[str, Any]] = (
     {"pays_after_s": 0.9},
 )
 _GIVES_UP_AFTER_S = 7
+AWAY = (
+    OSError,
+    TimeoutError,
+    StopAsyncIteration,
+    aio_pika.exceptions.AMQPError,
+    aiormq.exceptions.AMQPError,
+)
+"""What the client library raises where the broker is away."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +83,11 @@ class Crowd:
 
 async def send_all(town: Town, payments: Sequence[Mapping[str, Any]]) -> None:
     """Publish payment.initiated for each, until the broker has confirmed all."""
-    await eventually(partial(_sent, town.amqp_url, payments), 60)
+    await eventually(partial(sent, town.amqp_url, payments), 60)
 
 
-async def _sent(url: str, payments: Sequence[Mapping[str, Any]]) -> bool:
+async def sent(url: str, payments: Sequence[Mapping[str, Any]]) -> bool:
+    """Publish payment.initiated for each and say whether the broker has confirmed all."""
     try:
         async with asyncio.timeout(10), await aio_pika.connect(url) as connection:
             channel = await connection.channel(publisher_confirms=True)
@@ -90,7 +99,7 @@ async def _sent(url: str, payments: Sequence[Mapping[str, Any]]) -> bool:
             await asyncio.gather(
                 *(exchange.publish(one, routing_key="payment.initiated") for one in messages)
             )
-    except (OSError, TimeoutError, aio_pika.exceptions.AMQPError, aiormq.exceptions.AMQPError):
+    except AWAY:
         return False
     return True
 

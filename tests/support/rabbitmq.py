@@ -71,7 +71,7 @@ class RabbitMQ:
             epmd = [_find_epmd(), "-port", str(self.ports["epmd"]), "-address", ports.HOST]
             self.epmd = launch(epmd, log)
             ports.wait_open(self.ports["epmd"], 10, "epmd")
-        command = [f"{self._bin}/rabbitmq-server"]
+        command = self._command("rabbitmq-server")
         self.mark = launch(command, log, self._environment(), str(self.folder))
 
     def wait_ready(self, timeout_s: float = 90) -> None:
@@ -140,13 +140,17 @@ class RabbitMQ:
     def ctl(self, *arguments: str) -> str:
         """Run rabbitmqctl and return what it printed."""
         return subprocess.run(
-            [f"{self._bin}/rabbitmqctl", "-q", *arguments],
+            self._command("rabbitmqctl", "-q", *arguments),
             env=self._environment(),
             cwd=self.folder,
             check=True,
             capture_output=True,
             text=True,
         ).stdout
+
+    def _command(self, program: str, *arguments: str) -> list[str]:
+        """Return how one of RabbitMQ's programs is run."""
+        return [f"{self._bin}/{program}", *arguments]
 
     def _is_dead(self) -> bool:
         return self.mark is None or not self.mark.alive()

@@ -47,8 +47,10 @@ class OrderService:
 class Worker:
     """One `payonce run` process."""
 
-    def __init__(self, env: Mapping[str, str], log: Path, arguments: Sequence[str] = ()) -> None:
-        self.port = free_port()
+    def __init__(
+        self, env: Mapping[str, str], log: Path, arguments: Sequence[str] = (), port: int = 0
+    ) -> None:
+        self.port = port or free_port()
         self.log = log
         self._env = {**env, "PAYONCE_HTTP__PORT": str(self.port)}
         self._arguments = arguments

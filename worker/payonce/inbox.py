@@ -40,8 +40,7 @@ ANSWER_WITHIN_S = 1.0
 WAITS_S = (2, 5, 15, 60, 300)
 """Waits between tries; the last one repeats."""
 GIVE_UP_AFTER = timedelta(days=30)
-KEEP_FOR = timedelta(days=30)
-FORGET_EVERY = timedelta(minutes=10)
+FORGET_EVERY = timedelta(minutes=1)
 FORGET_AT_ONCE = 500
 _LONGEST_REASON = 300
 
@@ -208,10 +207,11 @@ class Reception:
 
 
 class Retention:
-    """Deletes callbacks that were processed long ago; what was not stays for a person."""
+    """Deletes callbacks that were processed long ago, or that no person cared for as long."""
 
-    def __init__(self, inbox: Inbox, clock: Clock) -> None:
+    def __init__(self, inbox: Inbox, keep_for: timedelta, clock: Clock) -> None:
         self._inbox = inbox
+        self._keep_for = keep_for
         self._clock = clock
 
     async def run(self) -> None:
@@ -220,10 +220,11 @@ class Retention:
 
     async def run_once(self) -> bool:
         """Delete one batch; True where it was full."""
-        gone = await self._inbox.forget(self._clock.now() - KEEP_FOR, FORGET_AT_ONCE)
+        before = self._clock.now() - self._keep_for
+        gone = await self._inbox.forget(before, before - GIVE_UP_AFTER, FORGET_AT_ONCE)
         if gone:
             log.info("callbacks.forgotten", callbacks=gone)
-        return gone == FORGET_AT_ONCE
+        return gone >= FORGET_AT_ONCE
 
 
 async def _bounded(work: Coroutine[Any, Any, Outcome]) -> Outcome:

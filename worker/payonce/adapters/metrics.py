@@ -1,5 +1,6 @@
 """Metrics for Prometheus. Names are documented in docs/metrics.md."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 
@@ -270,6 +271,9 @@ class Gauges:
             ["what"],
             registry=registry,
         )
+        tasks = Gauge("payonce_tasks", "Tasks of this process's event loop.", registry=registry)
+        # Counted at each look; a look comes from the loop itself.
+        tasks.set_function(lambda: len(asyncio.all_tasks()))
 
     async def run(self) -> None:
         """Refresh for ever."""

@@ -32,7 +32,7 @@ def payment_routes(world: World, auth: Auth, apply: Apply) -> Iterable[web.Route
     payments = Payments(
         auth,
         apply,
-        Idempotency(Keys(world.database), world.clock, lease_s),
+        Idempotency(_keys(world), world.clock, lease_s),
         world.views,
         watch_for_of(world),
         world.clock,
@@ -69,7 +69,11 @@ def apply_of(world: World, auth: Auth) -> Apply:
 
 def key_expiry(world: World) -> Expire:
     """Return what forgets answers that nobody asks for any more."""
-    return Expire(Keys(world.database), world.clock)
+    return Expire(_keys(world), world.clock)
+
+
+def _keys(world: World) -> Keys:
+    return Keys(world.database, world.settings.retention.idempotency_keys)
 
 
 def _budgets_s(world: World) -> Mapping[str, float]:

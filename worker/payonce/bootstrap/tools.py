@@ -18,14 +18,13 @@ from payonce.adapters.postgres.roles import Standing, describe_standing, standin
 from payonce.adapters.rabbitmq.broker import RabbitBroker
 from payonce.adapters.rabbitmq.declare import declare, queue_depths
 from payonce.adapters.rabbitmq.topology import PAYMENTS, Topology
-from payonce.adapters.redis.cache import RedisCache
 from payonce.adapters.webhook import connect_problem
 from payonce.bootstrap.checks import problem_of, refuse_missing_gateways
 from payonce.bootstrap.gateways import open_desk, private_names
 from payonce.bootstrap.notices import UNSIGNED
 from payonce.bootstrap.protection import Way, ways_to
 from payonce.bootstrap.topology import topology_of
-from payonce.bootstrap.world import longest_wait_ms
+from payonce.bootstrap.world import cache_of
 from payonce.domain.ids import event_id
 from payonce.domain.report import Outcome
 from payonce.domain.times import format_time
@@ -119,7 +118,7 @@ async def _check_declared(settings: Settings) -> str | None:
 
 
 async def _check_cache(settings: Settings) -> None:
-    cache = RedisCache(settings.servers.redis_url, NullMeter(), longest_wait_ms(settings))
+    cache = cache_of(settings, NullMeter())
     try:
         await cache.ping()
     finally:

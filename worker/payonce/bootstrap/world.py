@@ -53,6 +53,7 @@ from payonce.ports.cache import Cache
 from payonce.ports.changes import Changes
 from payonce.ports.gateway import Gateways
 from payonce.ports.lock import OrderLocks
+from payonce.ports.meter import Meter
 from payonce.ports.notifier import Notifier
 from payonce.relay import Relay
 from payonce.reteller import Reteller
@@ -168,7 +169,7 @@ class World:
 
     def retention(self) -> Retention:
         """Return what forgets callbacks that were processed long ago."""
-        return Retention(Inbox(self.database), self.clock)
+        return Retention(Inbox(self.database), self.settings.retention.callbacks, self.clock)
 
     def announcer(self) -> Announcer:
         """Return what publishes committed events."""
@@ -271,7 +272,7 @@ async def open_world(settings: Settings) -> AsyncIterator[World]:
         )
         await database.open()
         stack.push_async_callback(database.close)
-        cache = RedisCache(settings.servers.redis_url, meter, longest_wait_ms(settings))
+        cache = cache_of(settings, meter)
         stack.push_async_callback(cache.close)
         locks = RedisLocks(settings.servers.redis_url, meter)
         stack.push_async_callback(locks.close)
@@ -302,6 +303,8 @@ async def open_world(settings: Settings) -> AsyncIterator[World]:
         )
 
 
-def longest_wait_ms(settings: Settings) -> int:
-    """Return the longest wait between two polls of any gateway."""
-    return max(max(one.terms.ladder.waits_ms) for one in settings.gateways.values())
+def cache_of(settings: Settings, meter: Meter) -> RedisCache:
+    """Return what remembers steps as long as any gateway's longest wait, and successes."""
+    longest_ms = max(max(one.terms.ladder.waits_ms) for one in settings.gateways.values())
+    url, keep = settings.servers.redis_url, settings.retention.successes
+    return RedisCache(url, meter, longest_ms, keep)

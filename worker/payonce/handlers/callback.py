@@ -32,6 +32,8 @@ from payonce.ports.store import Watches
 
 FRESH = timedelta(minutes=5)
 """How long an authoritative word is believed after it came; later the gateway is asked."""
+STRANGER_AFTER = timedelta(days=1)
+STRANGER_AGAIN_S = 6 * 3_600.0
 
 
 class Callback:
@@ -70,7 +72,7 @@ class Callback:
             return Processed("known", word.payment_id)
         payment = await self._inbox.find_payment(word.payment_id)
         if payment is None:
-            return Waits("not-registered")
+            return Waits("not-registered", self._stranger_waits_s(kept))
         if payment.gateway != kept.gateway:
             problem = f"the payment is one of gateway {payment.gateway}"
             return Processed("foreign", word.payment_id, problem)
@@ -119,6 +121,15 @@ class Callback:
             wait_ms = terms.ladder.wait_ms(0)
             await self._timer.poll_after(wait_ms, poll_of(watched, 0, to_ms(now) + wait_ms))
         return Processed("watched", payment.payment_id)
+
+    def _stranger_waits_s(self, kept: KeptCallback) -> float:
+        """Return how long a callback waits at least whose payment nobody told us of.
+
+        Its registration would apply it at once. Where other programs use the same account of the
+        gateway there are many that never will be.
+        """
+        is_old = self._clock.now() - kept.received_at > STRANGER_AFTER
+        return STRANGER_AGAIN_S if is_old else 0.0
 
     async def _is_known(self, payment_id: str) -> bool:
         """Say whether this very payment is remembered as SUCCEEDED; its steps do not matter."""

@@ -1,4 +1,4 @@
-"""Forget answers to requests with an Idempotency-Key, a day after they were asked for."""
+"""Forget answers to requests with an Idempotency-Key once their time has passed."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from payonce.ports.clock import Clock
 
 log = structlog.get_logger(__name__)
 
-EVERY = timedelta(minutes=5)
+EVERY = timedelta(minutes=1)
 BATCH = 500
 
 

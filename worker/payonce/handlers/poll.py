@@ -63,8 +63,7 @@ class Poll:
     async def _poll(self, message: PollDue, gateway: Gateway) -> Fate:
         self._meter.poll_started(message.gateway, (self._now_ms() - message.due_ms) / 1000)
         # Before asking: a charge unknown before its deadline may be paid when the answer arrives.
-        expired = self._now_ms() >= message.expires_ms
-        reason = await self._why_done(message, expired=expired)
+        reason, expired = await self._stand(message)
         if reason:
             return self._drop(message, reason)
         report = await gateway.query(ChargeRef(message.payment_id, message.gateway_ref))
@@ -83,22 +82,26 @@ class Poll:
         lateness = self._gateways[message.gateway].terms.lateness
         return last_look(from_ms(message.expires_ms), lateness, self._clock.now())
 
-    async def _why_done(self, message: PollDue, *, expired: bool) -> str:
-        """Return why this poll needs no answer; empty: it does."""
+    async def _stand(self, message: PollDue) -> tuple[str, bool]:
+        """Return why this poll needs no answer (empty: it does), and whether the watch is over."""
         seen = await self._cache.seen(message.payment_id, message.epoch, message.step)
         if seen.succeeded and not message.epoch:
             # A revived watch is asked of Postgres: a Redis of another past must not end it.
-            return "succeeded"
-        if seen.step_done and message.mode is Mode.WATCH:
-            return "step-done"
-        if message.mode is Mode.ONCE:
-            # One that was put off while its gateway was spared may have been sent anew meanwhile.
-            state = await self._states.submit(message.payment_id)
-            return "older-epoch" if state and state.epoch > message.epoch else ""
-        if not (expired or is_recorded(message.step)):
-            return ""
+            return "succeeded", False
+        once = message.mode is Mode.ONCE
+        if seen.step_done and not once:
+            return "step-done", False
+        expired = self._now_ms() >= message.expires_ms
+        if not (once or expired or is_recorded(message.step)):
+            return "", False
         # Also before a watch ends: a repeat may have given the payment other terms meanwhile.
-        return _why_history(message, await self._states.submit(message.payment_id))
+        state = await self._states.submit(message.payment_id)
+        # A clock that is fast here alone ends no watch, and closes no code that is still good.
+        expired = expired and state is not None and to_ms(state.read_at) >= message.expires_ms
+        if once:
+            # One that was put off while its gateway was spared may have been sent anew meanwhile.
+            return "older-epoch" if state and state.epoch > message.epoch else "", expired
+        return _why_history(message, state), expired
 
     async def _go_on(
         self, message: PollDue, gateway: Gateway, report: GatewayReport, *, expired: bool

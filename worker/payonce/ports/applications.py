@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol
 
 from payonce.domain.application import Application, Applied
@@ -74,11 +74,9 @@ class KeyInHand:
 
 KeyFound = KeyTaken | KeyAnswered | KeyReused | KeyInHand
 
-KEPT_FOR = timedelta(hours=24)
-
 
 class Keys(Protocol):
-    """Remembers what was answered to requests with an Idempotency-Key, for 24 hours."""
+    """Remembers what was answered to requests with an Idempotency-Key, for a time."""
 
     async def take(
         self, key: str, request_hash: bytes, now: datetime, leased_until: datetime
@@ -99,5 +97,5 @@ class Keys(Protocol):
         ...
 
     async def expire(self, now: datetime, limit: int) -> int:
-        """Delete up to `limit` keys that were taken more than 24 hours ago; return how many."""
+        """Delete up to `limit` keys whose time has passed; return how many."""
         ...

@@ -115,6 +115,11 @@ class Inbox(Protocol):
         """Return a payment as it stands."""
         ...
 
-    async def forget(self, processed_before: datetime, limit: int) -> int:
-        """Delete up to `limit` that were processed before; return how many."""
+    async def forget(
+        self, processed_before: datetime, given_up_before: datetime, limit: int
+    ) -> int:
+        """Delete what was processed before, or came before and was given up; return how many.
+
+        `limit`: of each kind.
+        """
         ...

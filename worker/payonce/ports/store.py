@@ -95,12 +95,13 @@ class Ledger(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WatchState:
-    """How far Postgres knows a watch to be."""
+    """How far Postgres knows a watch to be; `read_at`: when that was, by its own clock."""
 
     status: PaymentStatus
     unresolved: bool
     epoch: int
     step: int
+    read_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from payonce.settings.model import (
     OrderServiceSettings,
     PollSettings,
     RefundSettings,
+    RetentionSettings,
     SecondPayment,
     Settings,
     SweepSettings,
@@ -42,6 +43,7 @@ def load_settings(environ: Mapping[str, str], *, config_path: Path | None = None
         on_second_payment=_on_second_payment(root.table("on_second_payment")),
         refund=_refund(root.table("refund")),
         sweep=sweep,
+        retention=_retention(root.table("retention")),
         order_service=_order_service(root.table("order_service")),
         http=_http(root.table("http")),
         broker=_broker(root.table("broker")),
@@ -93,6 +95,18 @@ def _sweep(table: Table) -> SweepSettings:
     settings = SweepSettings(
         every=table.get("every", values.duration, "60s"),
         grace=table.get("grace", values.duration, "15s"),
+    )
+    table.refuse_unknown()
+    return settings
+
+
+def _retention(table: Table) -> RetentionSettings:
+    """Return how long is kept what nobody needs for ever: longer than any request or lease."""
+    read = values.at_least(timedelta(minutes=10), "10m")
+    settings = RetentionSettings(
+        callbacks=table.get("callbacks", read, "30d"),
+        idempotency_keys=table.get("idempotency_keys", read, "24h"),
+        successes=table.get("successes", read, "24h"),
     )
     table.refuse_unknown()
     return settings

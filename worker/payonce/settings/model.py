@@ -63,6 +63,19 @@ class SweepSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """How long is kept what nobody needs for ever.
+
+    `callbacks`: after they were processed or given up; `idempotency_keys`: after the first request;
+    `successes`: in Redis.
+    """
+
+    callbacks: timedelta
+    idempotency_keys: timedelta
+    successes: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class OrderServiceSettings:
     """Where the order service is told synchronously; empty: by events only.
 
@@ -132,6 +145,7 @@ class Settings:
     on_second_payment: SecondPayment
     refund: RefundSettings
     sweep: SweepSettings
+    retention: RetentionSettings
     order_service: OrderServiceSettings
     http: HttpSettings
     broker: BrokerSettings

@@ -163,6 +163,18 @@ def at_most(longest: timedelta, written: str) -> Callable[[str, object], timedel
     return read
 
 
+def at_least(shortest: timedelta, written: str) -> Callable[[str, object], timedelta]:
+    """Return a reader of durations from `shortest` on, which is `written` in errors."""
+
+    def read(key: str, value: object) -> timedelta:
+        found = duration(key, value)
+        if found < shortest:
+            raise BadSettings(key, "is too short", f"{written} at least")
+        return found
+
+    return read
+
+
 def ladder(key: str, value: object) -> Ladder:
     """Return the ladder that a list of durations describes."""
     if not isinstance(value, list) or not 1 <= len(value) <= 20:

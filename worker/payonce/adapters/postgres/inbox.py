@@ -67,9 +67,15 @@ class Inbox:
         rows = await self._database.fetch(SQL["find_payment"], payment_id)
         return payment_of(rows[0]) if rows else None
 
-    async def forget(self, processed_before: datetime, limit: int) -> int:
-        """Delete up to `limit` that were processed before; return how many."""
-        return len(await self._database.fetch(SQL["forget"], processed_before, limit))
+    async def forget(
+        self, processed_before: datetime, given_up_before: datetime, limit: int
+    ) -> int:
+        """Delete what was processed before, or came before and was given up; return how many.
+
+        `limit`: of each kind.
+        """
+        values = (processed_before, given_up_before, limit)
+        return len(await self._database.fetch(SQL["forget"], *values))
 
 
 _LISTS = {

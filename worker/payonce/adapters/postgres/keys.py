@@ -1,7 +1,7 @@
 """What was answered to requests with an Idempotency-Key."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from asyncpg import Record
@@ -12,7 +12,6 @@ from payonce.adapters.postgres.queries import load
 from payonce.adapters.postgres.rows import from_json, to_json
 from payonce.domain.errors import Unavailable
 from payonce.ports.applications import (
-    KEPT_FOR,
     KeyAnswered,
     KeyFound,
     KeyInHand,
@@ -26,10 +25,11 @@ TAKE_ATTEMPTS = 5
 
 
 class Keys:
-    """`payonce.ports.applications.Keys` on PostgreSQL."""
+    """`payonce.ports.applications.Keys` on PostgreSQL; a key counts for `kept_for`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, kept_for: timedelta) -> None:
         self._database = database
+        self._kept_for = kept_for
 
     async def take(
         self, key: str, request_hash: bytes, now: datetime, leased_until: datetime
@@ -37,7 +37,7 @@ class Keys:
         """Take a key; say whose it is where that cannot be."""
 
         async def work(connection: Connection) -> KeyFound | None:
-            values = (key, request_hash, now, leased_until, now - KEPT_FOR)
+            values = (key, request_hash, now, leased_until, now - self._kept_for)
             since = await connection.fetchval(SQL["take"], *values)
             if since is not None:
                 return KeyTaken(since)
@@ -63,8 +63,8 @@ class Keys:
         await self._database.fetch(SQL["forget"], key, since)
 
     async def expire(self, now: datetime, limit: int) -> int:
-        """Delete what is older than 24 hours."""
-        return len(await self._database.fetch(SQL["expire"], now - KEPT_FOR, limit))
+        """Delete what no longer counts."""
+        return len(await self._database.fetch(SQL["expire"], now - self._kept_for, limit))
 
 
 def _found(row: Record, request_hash: bytes) -> KeyFound:

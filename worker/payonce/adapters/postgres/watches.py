@@ -79,7 +79,13 @@ class Watches:
 
 
 def _state_of(row: Record) -> WatchState:
-    return WatchState(PaymentStatus(row["status"]), row["unresolved"], row["epoch"], row["step"])
+    return WatchState(
+        status=PaymentStatus(row["status"]),
+        unresolved=row["unresolved"],
+        epoch=row["epoch"],
+        step=row["step"],
+        read_at=row["read_at"],
+    )
 
 
 def _is_watched(row: Record) -> bool:

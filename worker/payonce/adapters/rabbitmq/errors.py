@@ -12,6 +12,14 @@ from payonce.egress import tls_problem
 
 SERVER = "rabbitmq"
 _CA_OPTION = "cafile in its URL"
+# The library ends an iteration, also where nobody iterates, when the broker hangs up as it greets.
+_FAILURES = (
+    aiormq.exceptions.AMQPError,
+    OSError,
+    TimeoutError,
+    RuntimeError,
+    StopAsyncIteration,
+)
 
 
 @contextmanager
@@ -27,7 +35,7 @@ def as_unavailable(url: str) -> Iterator[None]:
         if _is_cancelled():
             raise
         raise Unavailable(SERVER, f"{shown(url)}: connection lost") from None
-    except (aiormq.exceptions.AMQPError, OSError, TimeoutError, RuntimeError) as error:
+    except _FAILURES as error:
         if _is_cancelled():
             raise asyncio.CancelledError from error
         problem = tls_problem(error, _CA_OPTION) or describe(error)

@@ -9,13 +9,13 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from payonce.adapters.redis.link import RedisLink
 from payonce.batching import Batcher
 from payonce.ports.cache import Seen
 from payonce.ports.meter import Meter
 
-SUCCEEDED_TTL_S = 24 * 3_600
 _STEP_MARGIN_S = 600
 _DONE = b"1"
 
@@ -41,19 +41,24 @@ class _Success:
 
 
 class RedisCache:
-    """Remembers steps and successes. `longest_wait_ms`: how long a step can matter at most."""
+    """Remembers steps and successes, each for a time.
+
+    `longest_wait_ms`: how long a step can matter at most; `keep_successes`: and a success.
+    """
 
     def __init__(
         self,
         url: str,
         meter: Meter,
         longest_wait_ms: int,
+        keep_successes: timedelta,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._link = RedisLink(url, meter, clock)
         self._client = self._link.client
         self._proving = secrets.token_bytes(32)
         self._step_ttl_s = longest_wait_ms // 1000 + _STEP_MARGIN_S
+        self._success_ttl_s = round(keep_successes.total_seconds())
         self._lookups: Batcher[tuple[str, str], Seen] = Batcher(self._look_up, max_wait_s=0.001)
         self._marks: Batcher[str, None] = Batcher(self._mark, max_wait_s=0.001)
         self._successes: Batcher[_Success, None] = Batcher(self._remember, max_wait_s=0.001)
@@ -125,7 +130,9 @@ class RedisCache:
             if one.paid_by:
                 told[self._link.key("paid", one.order_id)] = one.paid_by
             values = (self._value(key, one.version, text) for key, text in told.items())
-            pipeline.eval(_RAISE_VERSION, len(told), *told, one.version, SUCCEEDED_TTL_S, *values)
+            pipeline.eval(
+                _RAISE_VERSION, len(told), *told, one.version, self._success_ttl_s, *values
+            )
         await self._link.use(pipeline.execute)
         return [None] * len(successes)
 

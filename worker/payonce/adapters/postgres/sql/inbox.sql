@@ -99,12 +99,21 @@ SELECT
 FROM payments WHERE payment_id = $1;
 
 -- name: forget
-DELETE FROM webhook_inbox WHERE inbox_id IN (
+WITH processed AS MATERIALIZED (
     SELECT i.inbox_id FROM webhook_inbox i
     WHERE i.processed_at < $1
     ORDER BY i.processed_at
-    LIMIT $2
+    LIMIT $3
     FOR UPDATE SKIP LOCKED
+), given_up AS MATERIALIZED (
+    SELECT i.inbox_id FROM webhook_inbox i
+    WHERE i.processed_at IS NULL AND i.revive_at IS NULL AND i.received_at < $2
+    ORDER BY i.received_at
+    LIMIT $3
+    FOR UPDATE SKIP LOCKED
+)
+DELETE FROM webhook_inbox WHERE inbox_id IN (
+    SELECT inbox_id FROM processed UNION ALL SELECT inbox_id FROM given_up
 )
 RETURNING inbox_id;
 

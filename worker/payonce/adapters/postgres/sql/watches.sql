@@ -1,5 +1,5 @@
 -- name: read_states
-SELECT p.payment_id, p.status, p.unresolved, p.epoch, p.step
+SELECT p.payment_id, p.status, p.unresolved, p.epoch, p.step, now() AS read_at
 FROM unnest($1::text[]) AS w (payment_id)
 JOIN payments p ON p.payment_id = w.payment_id;
 
