@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tests.campaign.choice import Choice, alone, chosen, name_of, pairs
@@ -29,15 +30,17 @@ QUICK = Pace(calm_s=3.0, hold_s=5.0)
 class Campaign:
     """Goes through its choices until they or the time are over."""
 
-    def __init__(self, broker: str, pace: Pace, seed: int, minutes: float) -> None:
+    def __init__(self, broker: str, pace: Pace, seed: int, out: Path | None) -> None:
         self.results: list[Result] = []
         self._broker = broker
         self._pace = pace
         self._seed = seed
-        self._until = time.monotonic() + minutes * 60
+        self._out = out
+        self._until = 0.0
 
-    async def run(self, choices: Sequence[Choice]) -> None:
+    async def run(self, choices: Sequence[Choice], minutes: float) -> None:
         """Try each; what there was no time for is noted as not run."""
+        self._until = time.monotonic() + minutes * 60
         rest = list(choices)
         while rest and time.monotonic() < self._until:
             with tempfile.TemporaryDirectory(prefix="payonce-campaign-") as name:
@@ -67,6 +70,9 @@ class Campaign:
     def _note(self, result: Result) -> None:
         result.broker = self._broker
         self.results.append(result)
+        if self._out is not None:
+            listed = [one.as_json() for one in self.results]
+            self._out.write_text(json.dumps(listed, indent=1) + "\n")
         print(_line(result), flush=True)
         for objection in result.objections[:20]:
             print(f"    {objection}", flush=True)
@@ -112,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pairs", action="store_true", help="pairs of faults too")
     parser.add_argument("--quick", action="store_true", help="a few faults, about five minutes")
     parser.add_argument("--seed", type=int, default=1, help="of the order, and of the shoppers")
+    parser.add_argument("--rate", type=float, default=FULL.per_s, help="orders a second")
     parser.add_argument("--minutes", type=float, default=45.0, help="begin nothing after so long")
     parser.add_argument("--broker", choices=sorted(BROKERS), default="3", help="RabbitMQ's version")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the results as JSON")
@@ -122,8 +129,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _run(campaign: Campaign, choices: Sequence[Choice]) -> None:
-    task = asyncio.ensure_future(campaign.run(choices))
+async def _run(campaign: Campaign, choices: Sequence[Choice], minutes: float) -> None:
+    task = asyncio.ensure_future(campaign.run(choices, minutes))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     await task
@@ -150,17 +157,13 @@ def main() -> int:
         return 2
     if arguments.broker == "4":
         unpack()
-    pace = QUICK if arguments.quick else FULL
-    campaign = Campaign(arguments.broker, pace, arguments.seed, arguments.minutes)
+    pace = replace(QUICK if arguments.quick else FULL, per_s=arguments.rate)
+    campaign = Campaign(arguments.broker, pace, arguments.seed, arguments.out)
     try:
-        asyncio.run(_run(campaign, choices))
+        asyncio.run(_run(campaign, choices, arguments.minutes))
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("campaign: interrupted", file=sys.stderr)
         return 1
-    finally:
-        if arguments.out:
-            listed = [result.as_json() for result in campaign.results]
-            arguments.out.write_text(json.dumps(listed, indent=1) + "\n")
     return 1 if any(result.objections for result in campaign.results) else 0
 
 

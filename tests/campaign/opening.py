@@ -132,7 +132,7 @@ def _environment(stage: Stage) -> dict[str, str]:
         env[f"{prefix}KIND"] = "http"
         env[f"{prefix}BASE_URL"] = f"http://{at['gateway']}"
         env[f"{prefix}SECRET"] = DEFAULT_SECRET
-        env[f"{prefix}TIMEOUT_S"] = "1"
+        env[f"{prefix}TIMEOUT_S"] = "2"
     return env
 
 
