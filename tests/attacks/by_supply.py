@@ -15,20 +15,20 @@ DEFENCES = [
         "compose.yaml",
         "x-payonce: &payonce\n  image: payonce\n  pull_policy: never\n  read_only: true\n",
         "x-payonce: &payonce\n  image: payonce\n  pull_policy: never\n",
-        "supply/test_container.py::test_a_service_cannot_write_nor_rise",
+        "tools/test_container.py::test_a_service_cannot_write_nor_rise",
     ),
     stops(
         "a port of the servers is open to the network",
         "compose.yaml",
         '"127.0.0.1:15672:15672"',
         '"15672:15672"',
-        "supply/test_container.py::test_ports_are_bound_to_this_machine",
+        "tools/test_container.py::test_ports_are_bound_to_this_machine",
     ),
     stops(
         "the image runs as root",
         "Dockerfile",
         "USER 10001:10001",
         "USER root",
-        "supply/test_container.py::test_the_image_runs_as_a_numbered_user",
+        "tools/test_container.py::test_the_image_runs_as_a_numbered_user",
     ),
 ]

@@ -17,7 +17,7 @@ from tests.support.servers import GAVE, Servers
 
 COPIED = (
     *("compose.yaml", "config", "Dockerfile", "docs", "examples", "gateway_mock", "migrations"),
-    *("pyproject.toml", "requirements", "supply", "tests", "worker", "README.md", "LICENSE"),
+    *("pyproject.toml", "requirements", "tools", "tests", "worker", "README.md", "LICENSE"),
 )
 LONGEST_S = 240.0
 FAILED = 1
