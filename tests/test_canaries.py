@@ -30,6 +30,7 @@ BIRDS = Canaries({"token": canary("token"), "pem": PEM, "key": KEY})
         (PEM.replace("\n", "\\n"), "pem"),
         (PEM.splitlines()[-3][20:40], "pem"),
     ],
+    ids=range(12),
 )
 def test_a_secret_is_found_in_whatever_shape(told: str, name: str) -> None:
     """Whole or in part, quoted or encoded."""
@@ -37,7 +38,9 @@ def test_a_secret_is_found_in_whatever_shape(told: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "told", ["", canary("token")[:11], canary("another"), PEM.splitlines()[2], "secret=***"]
+    "told",
+    ["", canary("token")[:11], canary("another"), PEM.splitlines()[2], "secret=***"],
+    ids=["nothing", "short", "another", "public", "hidden"],
 )
 def test_what_is_no_secret_is_not_found(told: str) -> None:
     """Too little to be of use, another's, and the half of a key that is public."""
