@@ -32,7 +32,7 @@ PERCENT: Mapping[str, float] = {
     "gateway.capture_declines": 8.0,  # the shopper's instrument is declined
     "gateway.capture_pends": 6.0,  # captured, and the money takes its time
     "gateway.capture_overslept": 6.0,  # decided, and sent after minutes of sleep
-    "gateway.capture_late": 6.0,  # a time-out: the capture takes effect minutes later
+    "gateway.capture_late": 35.0,  # a time-out: the capture takes effect minutes later
     "gateway.payer_late": 15.0,  # the shopper pays after the end
     "callback.lost": 25.0,
     "callback.doubled": 15.0,
