@@ -18,7 +18,7 @@ class Finding:
 
 UNFINISHED = """
 SELECT
-    (SELECT count(*) FROM payments WHERE status IN ('CREATED', 'PENDING'))
+    (SELECT count(*) FROM payments WHERE status IN ('CREATED', 'PENDING') OR revive_at IS NOT NULL)
     + (SELECT count(*) FROM orders WHERE status = 'PAID' AND acknowledged_at IS NULL)
     + (SELECT count(*) FROM refunds WHERE status IN ('REQUESTED', 'SUBMITTED'))
     + (SELECT count(*) FROM webhook_inbox WHERE processed_at IS NULL)
@@ -27,7 +27,7 @@ SELECT
 
 
 async def unfinished(stage: Stage) -> int:
-    """Return how much still waits for an outcome, a booking or to be told."""
+    """Return how much still waits for an outcome, a last look, a booking or to be told."""
     return int((await stage.rows(UNFINISHED))[0][0])
 
 

@@ -13,15 +13,21 @@ from tests.soak.judge import Judgement, judge_run
 from tests.soak.plan import Plan
 from tests.soak.probes import Sample, take_sample
 from tests.soak.shop import Shop
-from tests.soak.stage import KEPT, Stage, is_alive, open_stage
+from tests.soak.stage import KEPT, LATENESS, Stage, is_alive, open_stage
 from tests.soak.strikes import deal
 
 FAULT_WITHIN_S = 120.0
 _LOOK_EVERY_S = 1.0
 
-# A payment whose gateway was away at the end of its watch is asked hourly: too long a wait here.
-_HOURLY_LOOKS_NOW = """
-UPDATE payments SET revive_at = now() WHERE unresolved AND revive_at > now() + interval '1 min'
+# Too long a wait here: a payment whose gateway was away at the end of its watch is asked hourly,
+# and one that ended is asked after ten minutes. No money comes later than LATENESS after its end.
+_LATER_LOOKS_NOW = f"""
+UPDATE payments SET revive_at = now()
+WHERE revive_at > now() + interval '1 min'
+    AND (
+        unresolved
+        OR status IN ('FAILED', 'CLOSED') AND expires_at < now() - interval '{LATENESS}'
+    )
 """
 Strike = tuple[float, str]
 """When a fault befell, in seconds since the start, and its name."""
@@ -123,7 +129,7 @@ async def _settled(stage: Stage) -> Finding:
         if loop.time() - began_s > within_s:
             text = f"{left} things were unfinished {within_s:g} s after the last order"
             return Finding(text, ok=False)
-        await stage.rows(_HOURLY_LOOKS_NOW)
+        await stage.rows(_LATER_LOOKS_NOW)
         await asyncio.sleep(_LOOK_EVERY_S)
     return Finding(
         f"all had come to its end {loop.time() - began_s:.0f} s after the last order", ok=True

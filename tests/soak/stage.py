@@ -37,6 +37,8 @@ STRUCK, KEPT = "struck", "kept"
 """The worker that is killed and restarted, and the one that lives as long as the run."""
 
 VHOST = DATABASE = "soak"
+LATENESS = "2m"
+"""How long after the end of a payment its money can come."""
 
 PROFILE: Mapping[str, Any] = {
     "scripts": [
@@ -206,7 +208,7 @@ def _environment(plan: Plan, handles: Handles) -> dict[str, str]:
             f"{prefix}BASE_URL": f"http://{at['gateway']}",
             f"{prefix}SECRET": DEFAULT_SECRET,
             f"{prefix}TIMEOUT_S": "2",
-            f"{prefix}LATENESS": "2m",
+            f"{prefix}LATENESS": LATENESS,
         }
     return env
 
