@@ -8,7 +8,7 @@ _SIGNATURE = "worker/payonce/domain/signature.py"
 DEFENCES = [
     stops(
         "a callback of 64 KiB and more fills the memory",
-        "worker/payonce/edge/webhooks.py",
+        "worker/payonce/edge/bodies.py",
         "if (request.content_length or 0) > MAX_BODY_BYTES:",
         "if (request.content_length or 0) > 2**40:",
         "e2e/test_callbacks.py::test_what_is_too_large_is_not_read",

@@ -3,11 +3,14 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
 from payonce.adapters.clock import SystemClock
 from payonce.adapters.rabbitmq.broker import RabbitBroker
+from payonce.adapters.rabbitmq.declare import delete_queue
+from payonce.adapters.rabbitmq.topology import Topology
 from payonce.domain.errors import Unavailable, Unroutable
 from payonce.domain.messages import PollDue
 from payonce.ports.bus import DONE, Delivery, Fate
@@ -164,3 +167,34 @@ async def test_lost_topology_is_declared_again(rabbit: RabbitRig, mortal: Server
         await eventually(consumer.consuming, timeout_s=30)
         await send(rabbit, "m-1")
         assert await eventually(lambda: got)
+
+
+async def test_nothing_is_consumed_before_all_is_declared_again(rabbit: RabbitRig) -> None:
+    """A declaration that broke off between queue and binding is made again, not forgotten."""
+    whole, halves = rabbit.broker.declare, 0
+    (queue,) = [one for one in TOPOLOGY.queues if one.name == INITIATED]
+    got: list[bytes] = []
+
+    async def receive(delivery: Delivery) -> Fate:
+        got.append(delivery.body)
+        return DONE
+
+    async def half_twice() -> None:
+        nonlocal halves
+        halves += 1
+        if halves > 2:
+            await whole()
+            return
+        await rabbit.declare(Topology((), (queue,), ()))
+        raise Unavailable("rabbitmq", "timed out")
+
+    async def has_come() -> bool:
+        with suppress(Unroutable):
+            await send(rabbit, "late")
+        return bool(got)
+
+    rabbit.broker._consuming._prepare = half_twice
+    async with consuming(rabbit.consumer(INITIATED, 10, receive)):
+        await delete_queue(rabbit.url, INITIATED)
+        await eventually(has_come, 30)
+    assert halves >= 3

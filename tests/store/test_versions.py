@@ -1,6 +1,6 @@
 """Every commit that changes an order tells so, with the version that the order has then."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -10,9 +10,10 @@ from payonce.adapters.postgres.applications import Applications
 from payonce.adapters.postgres.database import Database
 from payonce.adapters.postgres.refunds import Refunds
 from payonce.adapters.postgres.states import States
-from payonce.domain.application import Application, Policy
-from payonce.domain.claim import Creation, claim, confirm
+from payonce.domain.application import Application, Applied, Policy
+from payonce.domain.claim import Claim, Creation, claim, confirm
 from payonce.domain.messages import OrderAcknowledged
+from payonce.domain.order import Order
 from payonce.domain.people import Word, resolve_payment
 from payonce.domain.refunding import ResolvedAs
 from payonce.domain.report import GatewayReport, Outcome
@@ -129,7 +130,10 @@ async def test_a_close_that_was_refused_is_told(bench: Bench) -> None:
 async def test_an_application_is_told_at_its_claim_and_at_its_links(bench: Bench) -> None:
     """The page waits for the second one."""
     wanted = Application("p1", "o1", "mock", 100, "CNY", EXPIRES, NOW)
-    judge = partial(claim, wanted, policy=Policy.CANCEL, now=NOW)
+
+    def judge(order: Order | None, known: Sequence[Applied], _count: int) -> Claim:
+        return claim(wanted, order, known, Policy.CANCEL, NOW)
+
     revive_at = NOW + timedelta(minutes=1)
     assert await bench.told_after(bench.applications.claim(wanted, revive_at, judge))
     created = Creation(NOW, 1, 1, GatewayReport(Outcome.PENDING, "g1"), qr="https://pay")

@@ -25,7 +25,8 @@ async def keep_channel(
     """Open a channel, let `serve` use it until it is gone, for ever.
 
     A channel that dies on a living connection lacks something on the broker (a queue was deleted),
-    so the topology is declared again before the next one. Raises BrokerConflict.
+    so the topology is declared again, as a whole, before the next one: a queue whose binding is
+    missing would be consumed in peace, and nothing would ever come. Raises BrokerConflict.
     """
     backoff = Backoff(REOPEN_LEAST_S, REOPEN_MOST_S)
     time = asyncio.get_running_loop().time
@@ -39,16 +40,20 @@ async def keep_channel(
             log.warning("channel.failed", purpose=purpose, reason=str(error))
         if time() - opened_at > REOPEN_MOST_S:
             backoff.reset()
-        if link.is_open:
+        is_declared = False
+        while link.is_open and not is_declared:
             await asyncio.sleep(backoff.next_s())
-            await _prepare(connection)
+            is_declared = await _prepare(connection)
 
 
-async def _prepare(connection: BrokerConnection) -> None:
+async def _prepare(connection: BrokerConnection) -> bool:
+    """Declare the topology; say whether all of it is there."""
     try:
         await connection.prepare()
     except Unavailable as error:
         log.warning("topology.undeclared", reason=str(error))
+        return False
+    return True
 
 
 async def close_channel(connection: BrokerConnection, channel: HotChannel) -> None:

@@ -2,10 +2,12 @@
 
 import asyncio
 import re
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 
 import aio_pika
 import aiormq
@@ -177,9 +179,15 @@ async def _declare(channel: aiormq.abc.AbstractChannel, topology: Topology) -> N
             durable=True,
             arguments=dict(exchange.arguments),
         )
+    bindings = defaultdict(list)
+    for binding in topology.bindings:
+        bindings[binding.queue].append(binding)
     for queue in topology.queues:
         await channel.queue_declare(queue.name, durable=True, arguments=dict(queue.arguments))
-    for binding in topology.bindings:
+        # At once: whatever breaks off here leaves no queue to which nothing leads.
+        for binding in bindings.pop(queue.name, ()):
+            await _bind(channel, binding)
+    for binding in chain.from_iterable(bindings.values()):
         await _bind(channel, binding)
 
 
