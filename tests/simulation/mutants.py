@@ -223,12 +223,12 @@ def _settle_not_found() -> tuple[Patch, ...]:
     return ((Poll, "_go_on", go_on), _decides(_fail_what_is_unknown))
 
 
-async def _trust_the_cache(self: Poll, message: PollDue, *, expired: bool) -> str:
-    del expired
+async def _trust_the_cache(self: Poll, message: PollDue) -> tuple[str, bool]:
+    expired = self._now_ms() >= message.expires_ms
     seen = await self._cache.seen(message.payment_id, message.epoch, message.step)
     if seen.step_done or seen.succeeded:
-        return "done"
-    return "order-paid" if await self._cache.paid_by(message.order_id) else ""
+        return "done", expired
+    return "order-paid" if await self._cache.paid_by(message.order_id) else "", expired
 
 
 async def _one_step_too_few(self: Poll, message: PollDue, gateway: Any, report: Any) -> None:
@@ -339,7 +339,7 @@ MUTANTS: Mapping[str, Mutant] = {
         "a success over any amount settles", ((decide, "find_mismatch", _no_mismatch),)
     ),
     "cache-ends-polls": Mutant(
-        "a poll ends where another payment paid the order", ((Poll, "_why_done", _trust_the_cache),)
+        "a poll ends where another payment paid the order", ((Poll, "_stand", _trust_the_cache),)
     ),
     "ladder-breaks-off": Mutant(
         "the ladder has one rung too few", ((Poll, "_schedule_next", _one_step_too_few),)

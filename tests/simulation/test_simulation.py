@@ -65,6 +65,16 @@ def test_there_are_twenty_bugs_at_least() -> None:
     assert all(mutant.says for mutant in MUTANTS.values())
 
 
+@pytest.mark.parametrize("name", sorted(MUTANTS))
+def test_a_bug_can_be_planted(name: str) -> None:
+    """What it replaces is there, and comes back."""
+    targets = [(target, attribute) for target, attribute, _ in MUTANTS[name].patches]
+    before = [getattr(*one) for one in targets]
+    with planted(MUTANTS[name]):
+        assert all(getattr(*one) is not was for one, was in zip(targets, before, strict=True))
+    assert before == [getattr(*one) for one in targets]
+
+
 def test_a_broken_story_is_shrunk() -> None:
     """To the orders and the faults without which it would not break; what repeats is told twice."""
     wanted = {"worker.killed", "broker.purged"}
