@@ -22,12 +22,14 @@ _LOOK_EVERY_S = 1.0
 # Too long a wait here: a payment whose gateway was away at the end of its watch is asked hourly,
 # and one that ended is asked after ten minutes. No money comes later than LATENESS after its end.
 _LATER_LOOKS_NOW = f"""
-UPDATE payments SET revive_at = now()
-WHERE revive_at > now() + interval '1 min'
-    AND (
+UPDATE payments SET revive_at = now() WHERE payment_id IN (
+    SELECT payment_id FROM payments
+    WHERE revive_at > now() + interval '1 min' AND (
         unresolved
         OR status IN ('FAILED', 'CLOSED') AND expires_at < now() - interval '{LATENESS}'
     )
+    FOR NO KEY UPDATE SKIP LOCKED
+)
 """
 Strike = tuple[float, str]
 """When a fault befell, in seconds since the start, and its name."""
