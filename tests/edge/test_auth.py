@@ -5,6 +5,7 @@ from typing import cast
 
 import pytest
 from aiohttp import web
+from multidict import CIMultiDict
 
 from payonce.edge.auth import Auth
 from payonce.edge.problems import Refused
@@ -22,7 +23,7 @@ AUTH = Auth(HttpSettings("", 0, "http://x", Secret("api"), {"ann": Secret("a")})
 
 def asked(token: str, /, **query: str) -> web.Request:
     """Return what `Auth` reads of a request; bytes that are no UTF-8 arrive as surrogates."""
-    headers = {"Authorization": f"Bearer {token}"}
+    headers = CIMultiDict({"Authorization": f"Bearer {token}"})
     request = SimpleNamespace(headers=headers, query=query, remote="192.0.2.1")
     return cast("web.Request", request)
 

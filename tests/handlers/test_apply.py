@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -276,3 +277,24 @@ async def test_close_is_not_asked_where_the_gateway_cannot(counter: Counter) -> 
     assert "a2" == payment_of(await counter.later(gateway="other"))
     assert [] == counter.bench.journal.of("close")
     assert counter.bench.payment("a1").closing is None
+
+
+async def test_a_shopper_cannot_have_charges_made_without_end(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After so many payments of an order its token makes no more; the shop still can."""
+    monkeypatch.setattr("payonce.domain.claim.MOST_BY_CHOICE", 3)
+    chosen: dict[str, Any] = {"amount": None, "currency": None}
+    await counter.applied()
+    await counter.later(gateway="other", **chosen)
+    assert isinstance(await counter.later(**chosen), Shown)
+    before = len(counter.mock.created) + len(counter.other.created)
+
+    for _ in range(5):
+        assert Refusal.TOO_MANY_PAYMENTS is refusal(await counter.later(gateway="other", **chosen))
+    assert before == len(counter.mock.created) + len(counter.other.created)
+    payments = counter.bench.store.payments.values()
+    assert 1 == sum(one.closing is None for one in payments if one.status.value == "PENDING"), (
+        "what the shopper has in hand is left to him"
+    )
+    assert isinstance(await counter.later(gateway="other"), Shown)

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,12 @@ KEYS: list[tuple[str, Any, str, Any]] = [
     ("http.port", 65_535, "http.port", 65_535),
     ("http.public_url", "https://pay.example", "http.public_url", "https://pay.example"),
     ("http.api_token", "t0", "http.api_token", Secret("t0")),
+    (
+        "http.trusted_proxies",
+        ["10.0.0.0/8", "fd12::1"],
+        "http.trusted_proxies",
+        (ip_network("10.0.0.0/8"), ip_network("fd12::1")),
+    ),
     ("http.operators", {"ann": "t1"}, "http.operators", {"ann": Secret("t1")}),
     (
         "broker.management_url",

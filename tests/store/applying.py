@@ -48,7 +48,9 @@ class FakeApplications:
             and (one.status in UNFINISHED or one.payment_id == application.payment_id)
         ]
         known.sort(key=lambda one: (one.initiated_at, one.payment.payment_id))
-        decided = judge(orders.get(order_id), known)
+        given = application.amount is not None
+        count = sum(one.order_id == order_id for one in self.store.payments.values())
+        decided = judge(orders.get(order_id), known, 0 if given else count)
         match decided:
             case Refused() if not is_known:
                 orders.pop(order_id, None)

@@ -10,7 +10,7 @@ import pytest
 
 from payonce.adapters.postgres.applications import Applications as PostgresApplications
 from payonce.adapters.postgres.database import Database
-from payonce.domain.application import Application, Policy
+from payonce.domain.application import Application, Applied, Policy
 from payonce.domain.claim import (
     Claim,
     Confirmation,
@@ -25,7 +25,7 @@ from payonce.domain.claim import (
     never_created,
     refused,
 )
-from payonce.domain.order import OrderStatus
+from payonce.domain.order import Order, OrderStatus
 from payonce.domain.payment import MismatchReason, Payment, PaymentStatus
 from payonce.domain.report import GatewayReport, Outcome
 from payonce.ports.applications import Applications
@@ -60,7 +60,10 @@ class Applying:
         self, wanted: Application, now: datetime = NOW, policy: Policy = Policy.CANCEL
     ) -> Claim:
         """Claim by the rules."""
-        judge = partial(claim, wanted, policy=policy, now=now)
+
+        def judge(order: Order | None, known: Sequence[Applied], _count: int) -> Claim:
+            return claim(wanted, order, known, policy, now)
+
         return await self.applications.claim(wanted, later(600), judge)
 
     async def confirm(
@@ -191,7 +194,9 @@ async def test_what_is_refused_opens_no_order(applying: Applying) -> None:
     """The price of an order is fixed by its first payment, not by one that never was."""
     no = Refused(Refusal.GATEWAY_PAUSED, None)
     wanted = application()
-    assert no == await applying.applications.claim(wanted, later(600), lambda _order, _known: no)
+    assert no == await applying.applications.claim(
+        wanted, later(600), lambda _order, _known, _count: no
+    )
     dearer = await applying.claim(replace(wanted, payment_id="a2", amount=200))
     assert isinstance(dearer, Fresh)
     assert (200, ("a2",)) == (dearer.order.amount, (dearer.applied.payment.payment_id,))
@@ -372,3 +377,21 @@ async def test_a_reference_that_is_taken_in_between_is_seen(
     confirmed = await asyncio.gather(*(applying.confirm(name, "same") for name in names))
     mismatched = [one.applied.payment.mismatched for one in confirmed]
     assert 7 == mismatched.count(MismatchReason.GATEWAY_REF_TAKEN)
+
+
+async def test_payments_are_counted_where_a_shopper_chooses(applying: Applying) -> None:
+    """Those of the order, whatever became of them; a price that is given asks for no count."""
+    counts: list[int] = []
+
+    def judge(order: Order | None, _known: Sequence[Applied], count: int) -> Claim:
+        counts.append(count)
+        return Refused(Refusal.TOO_MANY_PAYMENTS, order)
+
+    await applying.claim(application("a1"))
+    await applying.confirm("a1")
+    await settle(applying.store, success("a1"))
+    await applying.claim(application("b1", order_id="o2"))
+    chosen = application("a2", amount=None, currency=None)
+    await applying.applications.claim(chosen, later(600), judge)
+    await applying.applications.claim(application("a3"), later(600), judge)
+    assert [1, 0] == counts

@@ -25,6 +25,10 @@ BURST = 3
 """So many applications at once are a burst; two are a double click, which ends with its answer."""
 
 
+MOST_BY_CHOICE = 100
+"""An order's shopper may choose channels until it has so many payments; each may cost a charge."""
+
+
 class Refusal(StrEnum):
     """Why an application comes to no payment; the name of the problem document."""
 
@@ -32,6 +36,7 @@ class Refusal(StrEnum):
     ORDER_CANCELLED = "order-cancelled"
     AMOUNT_DIFFERS = "amount-differs"
     SUPERSEDED = "superseded"
+    TOO_MANY_PAYMENTS = "too-many-payments"
     NOT_FOUND = "not-found"
     GATEWAY_REFUSED = "gateway-refused"
     GATEWAY_PAUSED = "gateway-paused"
@@ -109,6 +114,11 @@ def claim(
             return Resumed(same[-1], now)
     earlier = () if policy is Policy.ALLOW else tuple(one.payment for one in open_ones)
     return _fresh(application, order, earlier, now)
+
+
+def is_beyond_choice(application: Application, count: int) -> bool:
+    """Say whether a shopper may choose no more: the order has had `count` payments."""
+    return application.amount is None and count >= MOST_BY_CHOICE
 
 
 def _refusal(application: Application, order: Order | None) -> Refusal | None:

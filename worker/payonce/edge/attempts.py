@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from aiohttp import web
-
 Kept = TypeVar("Kept")
 
 FREE = 5
@@ -114,11 +112,6 @@ class Attempts:
     def _fill(self, now_s: float) -> None:
         self._left = min(self._left + (now_s - self._filled_s) * ALL_PER_S, float(ALL_FREE))
         self._filled_s = now_s
-
-
-def caller_of(request: web.Request, mark: str | None = None) -> Caller:
-    """Return who asks."""
-    return Caller(request.remote or "", mark)
 
 
 def _keep(kept: OrderedDict[str, Kept], key: str, value: Kept) -> None:

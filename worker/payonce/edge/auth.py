@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from payonce.edge.attempts import Attempts, Caller, caller_of
+from payonce.edge.attempts import Attempts, Caller
 from payonce.edge.problems import Refused
+from payonce.edge.proxies import address_of
 from payonce.settings import HttpSettings
 
 TokenKey = Callable[[], Awaitable[bytes]]
@@ -24,6 +25,7 @@ class Auth:
         self._api_token = settings.api_token.reveal()
         self._operators = {name: one.reveal() for name, one in settings.operators.items()}
         self._token_key = token_key
+        self._trusted_proxies = settings.trusted_proxies
         self._public_url = settings.public_url.rstrip("/")
 
     def require_api(self, request: web.Request) -> None:
@@ -52,7 +54,7 @@ class Auth:
         given = bearer_of(request)
         if not given:
             raise _no_operator("there is no bearer")
-        return self.operator_of(given, caller_of(request))
+        return self.operator_of(given, self.caller_of(request))
 
     def operator_of(self, given: str, caller: Caller) -> str:
         """Return whose token was given. Who gave wrong ones has to wait: 429."""
@@ -66,6 +68,10 @@ class Auth:
             raise _no_operator("the bearer is no operator's token")
         self._attempts.succeeded(caller)
         return found[0]
+
+    def caller_of(self, request: web.Request, mark: str | None = None) -> Caller:
+        """Return who asks, from where."""
+        return Caller(address_of(request, self._trusted_proxies), mark)
 
     def token_of(self, operator: str) -> str | None:
         """Return an operator's token; None: the configuration does not name him."""

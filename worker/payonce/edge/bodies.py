@@ -1,6 +1,8 @@
-"""What stands in the body of a request."""
+"""What stands in the body of a request, read within bounds of size and time: for every route."""
 
+import asyncio
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -8,15 +10,33 @@ import msgspec
 from aiohttp import web
 
 from payonce.domain.errors import InvalidField
+from payonce.edge.problems import Refused
 
+MAX_BODY_BYTES = 65_536
+READ_WITHIN_S = 10.0
 _ALLOWED = "a JSON object"
 _MOST_FIELDS = 100
+
+
+async def read_body(request: web.Request) -> bytes:
+    """Return the raw body. One that says it is too large is refused before it is read.
+
+    Raises Refused where it does not come in time, HTTPRequestEntityTooLarge.
+    """
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES)
+    try:
+        async with asyncio.timeout(READ_WITHIN_S):
+            return await request.read()
+    except TimeoutError:
+        detail = f"the body did not come within {READ_WITHIN_S:g} s"
+        raise Refused(HTTPStatus.REQUEST_TIMEOUT, "timeout", detail) from None
 
 
 async def read_object(request: web.Request) -> Mapping[str, Any]:
     """Return the JSON object in a request's body, else raise InvalidField."""
     try:
-        data = msgspec.json.decode(await request.read())
+        data = msgspec.json.decode(await read_body(request))
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise InvalidField("body", "is not JSON", _ALLOWED) from None
     except RecursionError:
@@ -31,7 +51,7 @@ async def read_form(request: web.Request) -> Mapping[str, str]:
 
     The library's own reading would obey whatever charset and encoding the sender names.
     """
-    text = (await request.read()).decode(errors="replace")
+    text = (await read_body(request)).decode(errors="replace")
     try:
         fields = parse_qs(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except ValueError:

@@ -162,6 +162,7 @@ def _problems(operation: Operation) -> dict[int, tuple[str, ...]]:
     if operation.who is not Who.ANYBODY:
         common[503] = ("unavailable",)
     if operation.body is not None:
+        common[408] = ("timeout",)
         common[413] = ("too-large",)
     for some in (operation.problems, common):
         for status, names in some.items():

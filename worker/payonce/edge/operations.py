@@ -149,7 +149,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "Choose another gateway, as the shopper",
         Who.ORDER,
         {201: views.Applied, 202: views.Applied},
-        {**_APPLYING, **_NOT_FOUND},
+        {**_APPLYING, **_NOT_FOUND, 409: (*_APPLYING[409], "too-many-payments")},
         requests.Choice,
         (_KEY, _TRACE),
     ),
@@ -187,7 +187,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "Take in a gateway's callback; the signature is over the raw bytes",
         Who.GATEWAY,
         {"2XX": Content("*/*")},
-        {401: ("bad-signature", "stale", "early"), **_NOT_FOUND, 408: ("timeout",)},
+        {401: ("bad-signature", "stale", "early"), **_NOT_FOUND},
         Content("*/*"),
     ),
     ("GET", "/v1/ops/unresolved"): _listing(

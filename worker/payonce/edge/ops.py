@@ -9,6 +9,7 @@ from aiohttp import web
 from payonce.adapters.codec import field_of, reason_of
 from payonce.domain.errors import InvalidField, UnknownGateway
 from payonce.edge.auth import Auth
+from payonce.edge.bodies import read_body
 from payonce.edge.problems import Refused
 from payonce.ports import views
 from payonce.ports.requests import Pause, Replay, Resume
@@ -157,7 +158,7 @@ def _limits(request: web.Request) -> tuple[int, str | None]:
 
 async def _body(request: web.Request, shape: type[Shape]) -> Shape:
     """Return the JSON of a body; an empty one is an empty object."""
-    content = await request.read()
+    content = await read_body(request)
     try:
         return msgspec.json.decode(content or b"{}", type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

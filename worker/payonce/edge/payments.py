@@ -31,6 +31,7 @@ _DETAIL = {
     Refusal.ORDER_CANCELLED: "the order is cancelled",
     Refusal.AMOUNT_DIFFERS: "the order's first payment fixed another amount or currency",
     Refusal.SUPERSEDED: "another payment of this order took this one's place; apply again",
+    Refusal.TOO_MANY_PAYMENTS: "this order has had too many payments; ask the shop",
     Refusal.NOT_FOUND: "no such order has a price yet; apply with POST /v1/payments",
     Refusal.GATEWAY_REFUSED: "the gateway refused the payment",
     Refusal.GATEWAY_PAUSED: "the gateway is paused; choose another one, or try again later",

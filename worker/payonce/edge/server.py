@@ -8,6 +8,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from payonce.domain.errors import TaskDied
+from payonce.edge.bodies import MAX_BODY_BYTES
 from payonce.edge.connections import Bounds, Gate, bounds_of_process
 from payonce.edge.malformed import log_malformed
 from payonce.edge.problems import Handler, problems, unavailable
@@ -15,7 +16,6 @@ from payonce.settings import HttpSettings
 
 log = structlog.get_logger(__name__)
 
-MAX_BODY_BYTES = 65_536
 CHECK_WITHIN_S = 2.0
 FINISH_WITHIN_S = 15.0
 """How long requests in hand may take while the server ends; an application asks gateways."""

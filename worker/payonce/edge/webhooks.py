@@ -1,6 +1,5 @@
 """`POST /v1/webhooks/{gateway}`, and what operators see of the inbox."""
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
@@ -11,15 +10,14 @@ from aiohttp import web
 from payonce.adapters.postgres.reader import Page
 from payonce.domain.errors import BadCallback, InvalidField
 from payonce.edge.auth import Auth
+from payonce.edge.bodies import read_body
 from payonce.edge.ops import Note
 from payonce.edge.problems import Refused
-from payonce.edge.server import MAX_BODY_BYTES
 from payonce.ports import views
 from payonce.ports.clock import Clock
 from payonce.ports.gateway import CallbackAnswer
 from payonce.ports.inbox import Which
 
-READ_WITHIN_S = 10.0
 _LARGEST_ID = 2**63 - 1
 
 
@@ -67,7 +65,7 @@ class Webhooks:
 
     async def _receive(self, request: web.Request) -> web.Response:
         name = request.match_info["gateway"]
-        body = await _read(request)
+        body = await read_body(request)
         try:
             answer = await self._receiver.receive(name, request.headers, body)
         except BadCallback as error:
@@ -92,18 +90,6 @@ class Webhooks:
             raise Refused(HTTPStatus.NOT_FOUND, "not-found", f"no callback {inbox_id} is kept")
         answer: views.CallbacksReplayed = {"replayed": 1}
         return web.json_response(answer)
-
-
-async def _read(request: web.Request) -> bytes:
-    """Return the raw body. One that says it is too large is refused before it is read."""
-    if (request.content_length or 0) > MAX_BODY_BYTES:
-        raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES)
-    try:
-        async with asyncio.timeout(READ_WITHIN_S):
-            return await request.read()
-    except TimeoutError:
-        detail = f"the body did not come within {READ_WITHIN_S:g} s"
-        raise Refused(HTTPStatus.REQUEST_TIMEOUT, "timeout", detail) from None
 
 
 def _which(text: str) -> Which:

@@ -25,6 +25,7 @@ from payonce.domain.claim import (
     Shared,
     claim,
     confirm,
+    is_beyond_choice,
     never_created,
     refused,
 )
@@ -174,12 +175,14 @@ class Apply:
                 return await self._start(claimed, lock, burst)
 
     def _judge(self, application: Application, now: datetime) -> ClaimJudge:
-        """Return what judges; a paused gateway gets nothing new, and no earlier payment ends."""
+        """Return what judges. Where nothing new is to be had, no earlier payment ends."""
 
-        def judge(order: Order | None, known: Sequence[Applied]) -> Claim:
+        def judge(order: Order | None, known: Sequence[Applied], count: int) -> Claim:
             claimed = claim(application, order, known, self._rules.policy, now)
             if isinstance(claimed, Fresh) and application.gateway in self._paused():
                 return Refused(Refusal.GATEWAY_PAUSED, order)
+            if isinstance(claimed, Fresh) and is_beyond_choice(application, count):
+                return Refused(Refusal.TOO_MANY_PAYMENTS, order)
             return claimed
 
         return judge

@@ -10,8 +10,10 @@ from payonce.domain.claim import Claim, Confirmation
 from payonce.domain.decide import Facts
 from payonce.domain.order import Order
 
-ClaimJudge = Callable[[Order | None, Sequence[Applied]], Claim]
-"""Pure: the locked order and its unfinished payments, oldest first -> what becomes of it."""
+ClaimJudge = Callable[[Order | None, Sequence[Applied], int], Claim]
+"""Pure: the locked order, its unfinished payments, oldest first, and the count of all its payments
+(0 where the price is given: it is not asked for) -> what becomes of it.
+"""
 
 ConfirmJudge = Callable[[Facts, Applied], Confirmation]
 """Pure: the locked rows of a payment -> the rows as they shall be."""

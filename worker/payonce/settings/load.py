@@ -118,6 +118,7 @@ def _http(table: Table) -> HttpSettings:
         public_url=table.get("public_url", values.url("http", "https"), "http://localhost:8080"),
         api_token=table.get("api_token", values.secret, ""),
         operators=table.get("operators", values.tokens, {}),
+        trusted_proxies=table.get("trusted_proxies", values.networks, []),
     )
     table.refuse_unknown()
     _refuse_shared_tokens(settings)

@@ -4,11 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
+from typing import TypeAlias
 
 from payonce.domain.ladder import Ladder
 from payonce.domain.watch import Terms
 from payonce.settings.kinds import Credentials
 from payonce.settings.secret import Secret
+
+Network: TypeAlias = IPv4Network | IPv6Network
 
 
 class SecondPayment(StrEnum):
@@ -81,13 +85,17 @@ class OrderServiceSettings:
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """The edge; `operators` maps names to tokens."""
+    """The edge; `operators` maps names to tokens.
+
+    `trusted_proxies`: networks whose X-Forwarded-For is believed.
+    """
 
     host: str
     port: int
     public_url: str
     api_token: Secret
     operators: Mapping[str, Secret]
+    trusted_proxies: tuple[Network, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

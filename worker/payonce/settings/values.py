@@ -4,6 +4,7 @@ import base64
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -278,6 +279,22 @@ def _is_url(value: str, schemes: tuple[str, ...], *, socket_ok: bool) -> bool:
     plain = value.isprintable() and " " not in value and "://" in value
     place = parts.hostname or (socket_ok and parts.path)
     return plain and port_ok and parts.scheme in schemes and bool(place)
+
+
+def networks(key: str, value: object) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return the networks of a list of texts; one that holds everybody is refused."""
+    allowed = 'a list of networks, such as ["10.0.0.0/8", "fd00::/8", "192.0.2.7"]'
+    if not isinstance(value, list):
+        raise BadSettings(key, f"{_shown(value)} is not a list", allowed)
+    found = []
+    for one in value:
+        try:
+            found.append(ip_network(one if isinstance(one, str) else ""))
+        except ValueError:
+            raise BadSettings(key, f"{_shown(one)} is no network", allowed) from None
+        if found[-1].prefixlen == 0:
+            raise BadSettings(key, f"{_shown(one)} is everybody", allowed)
+    return tuple(found)
 
 
 def tokens(key: str, value: object) -> Mapping[str, Secret]:

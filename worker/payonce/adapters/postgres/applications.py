@@ -47,7 +47,7 @@ class Applications:
             ids = (application.order_id, application.payment_id)
             rows = await connection.fetch(SQL["lock_unfinished"], *ids)
             found = sorted(map(_applied_of, rows), key=_age)
-            decided = judge(order, found)
+            decided = judge(order, found, await _count(connection, application))
             if isinstance(decided, Refused):
                 raise _RefusedError(decided)
             await _write(connection, decided, revive_at)
@@ -99,6 +99,15 @@ async def _lock_order(connection: Connection, application: Application) -> Order
         return None
     status, amount, currency, settled_by, version = row
     return Order(order_id, OrderStatus(status), amount, currency, settled_by, version)
+
+
+async def _count(connection: Connection, application: Application) -> int:
+    """Return how many payments the order has, where somebody may have to be stopped."""
+    if application.amount is not None:
+        return 0
+    [row] = await connection.fetch(SQL["count_payments"], application.order_id)
+    count: int = row[0]
+    return count
 
 
 async def _write(connection: Connection, decided: Claim, revive_at: datetime) -> None:

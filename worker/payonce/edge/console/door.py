@@ -10,7 +10,6 @@ import structlog
 from aiohttp import web
 
 from payonce.domain.errors import InvalidField, Unavailable
-from payonce.edge.attempts import caller_of
 from payonce.edge.auth import Auth
 from payonce.edge.bodies import read_form
 from payonce.edge.console.sessions import PATH, Session, Sessions
@@ -126,7 +125,7 @@ class Door:
         token = form.get("token", "").strip()
         if not token:
             return self._login_page(following, "Give your token.", 422)
-        caller = caller_of(request, await self._sessions.mark_of(request))
+        caller = self._auth.caller_of(request, await self._sessions.mark_of(request))
         try:
             operator = self._auth.operator_of(token, caller)
         except Refused as error:

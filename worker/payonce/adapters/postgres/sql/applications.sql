@@ -17,6 +17,9 @@ WHERE order_id = $1 AND (status IN ('CREATED', 'PENDING') OR payment_id = $2)
 ORDER BY payment_id
 FOR NO KEY UPDATE;
 
+-- name: count_payments
+SELECT count(*) FROM payments WHERE order_id = $1;
+
 -- name: share
 UPDATE payments SET shared_until = $2 WHERE payment_id = $1;
 
