@@ -45,14 +45,14 @@ DEFENCES = [
         f"{_GATEWAYS}/wechatpay_words.py",
         "    if not problem and transaction.out_trade_no != trade_number(payment_id):",
         "    if False:",
-        "fuzz/test_fuzz.py::test_nothing_foreign_breaks_it",
+        "gateways/test_wechatpay_hostile.py::test_a_wrong_order_is_no_word",
     ),
     stops(
         "it answers about another trade (`alipay`)",
         f"{_GATEWAYS}/alipay_words.py",
         "    if trade.out_trade_no != number_of(payment_id):",
         "    if False:",
-        "fuzz/test_fuzz.py::test_nothing_foreign_breaks_it",
+        "gateways/test_alipay_hostile.py::test_a_spoilt_trade_is_no_word",
     ),
     stops(
         "an answer is changed on its way (`alipay`)",
@@ -116,7 +116,7 @@ DEFENCES = [
         f"{_GATEWAYS}/alipay_numbers.py",
         '_WRITTEN = {"_": "__", ".": "_d", ":": "_c", "-": "_m"}',
         '_WRITTEN = {"_": "__", ".": "_d", ":": "_d", "-": "_m"}',
-        "gateways/test_alipay_numbers.py::test_no_two_ids_share_a_number",
+        "gateways/test_alipay_numbers.py::test_every_id_has_a_number_and_comes_back",
     ),
     stops(
         "an amount is read a hundredfold, in another currency's decimals",

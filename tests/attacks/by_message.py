@@ -54,7 +54,6 @@ DEFENCES = [
         "if not 1 <= len(outcome) <= _LONGEST_OUTCOME or not outcome.isprintable():",
         "if not outcome:",
         "adapters/test_codec.py::test_wrong_poll_names_its_field",
-        "fuzz/test_fuzz.py::test_nothing_foreign_breaks_it",
     ),
     stops(
         "the same, from what the database holds",

@@ -18,9 +18,8 @@ from payonce.gateways.alipay_signature import check_form
 from payonce.settings import load_settings
 from payonce.settings.model import HttpSettings
 from payonce.settings.secret import Secret
-from tests.handlers.bench import opened_bench
+from tests.handlers.bench import due, opened_bench
 from tests.handlers.reception import Door
-from tests.handlers.test_poll import due
 from tests.support import alipay
 from tests.support.alipay import credentials_for
 

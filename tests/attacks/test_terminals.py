@@ -17,6 +17,8 @@ from payonce.cli.printing import print_json, print_table
 from payonce.cli.show import _lines, _print_timeline
 
 ESCAPE = "\x1b]0;owned\x07\x1b[2J\r\x9b1A"
+BARE = "\x1b]0;owned\x07\x1b[2J\x9b1A\u202e"
+"""Without a space or an end of line, at which a renderer would write the text out by itself."""
 HOSTILE = f"a{ESCAPE}\nb\u2028c\u202ed\x85e"
 
 
@@ -89,7 +91,7 @@ def test_logs_are_still(style: str) -> None:
     program = (
         "import sys, structlog; from payonce.adapters.logs import configure_logs;"
         f"configure_logs({{'PAYONCE_LOG_FORMAT': {style!r}, 'NO_COLOR': '1'}});"
-        f"structlog.get_logger().warning('message.parked', reason={ESCAPE!r}, id={HOSTILE!r})"
+        f"structlog.get_logger().warning('message.parked', reason={BARE!r}, id={HOSTILE!r})"
     )
     run = subprocess.run(
         [sys.executable, "-c", program],
