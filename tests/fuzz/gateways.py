@@ -157,95 +157,110 @@ def _paypal() -> PaypalGateway:
     return gateway
 
 
-def _kinds() -> dict[str, Kind]:
-    settings, meter = settings_for("http://127.0.0.1:1"), NotingMeter()
+_SETTINGS, _METER = settings_for("http://127.0.0.1:1"), NotingMeter()
+
+
+def _http_kind() -> Kind:
     secrets = HttpCredentials((Secret(SECRET),))
-    made, seller = wechatpay.sandbox(), alipay.sandbox()
-    stripe = StripeGateway(settings, stripe_rigs.CREDENTIALS, SESSION, meter)
-    session, order = stripe_rigs.session_object(), wechatpay_rigs.order(made)
-    trade = dict(alipay_rigs.TRADE)
-    created, refunded = dict(alipay_rigs.CREATED), dict(alipay_rigs.REFUNDED)
-    found_refund = dict(alipay_rigs.FOUND_REFUND)
-    return {
-        "http": Kind(
-            HttpGateway(settings, secrets, SESSION, meter),
-            ChargeRef("p-1"),
-            {
-                "query": charge_json(),
-                "create": charge_json(status="pending", qr="x", pay_url="https://pay.example/1"),
-                "close": {"status": "closed"},
-                "refund": refund_json(),
-                "query_refund": refund_json(),
-            },
-            _numbers("amount"),
-            ("payment_id",),
-            "p-1",
-        ),
-        "stripe": Kind(
-            stripe,
-            ChargeRef("p-1", "cs_test_1"),
-            {
-                "query": session,
-                "create": stripe_rigs.open_session_object(),
-                "close": stripe_rigs.session_object(status="expired", payment_status="unpaid"),
-                "refund": stripe_rigs.refund_object(),
-                "query_refund": stripe_rigs.listed(stripe_rigs.refund_object()),
-            },
-            _numbers("amount_received"),
-            ("id",),
-            "cs_test_1",
-            refund_ref="pi_1",
-        ),
-        "paypal": Kind(
-            _paypal(),
-            ChargeRef("p-1", ORDER_ID),
-            {
-                "query": CAPTURED,
-                "create": AGREED,
-                "close": {},
-                "refund": PAID_BACK,
-                "refund_capture": CAPTURED,
-                "query_refund": CAPTURED,
-            },
-            _decimals("value"),
-            ("custom_id", "invoice_id"),
-            "p-1",
-            "USD",
-        ),
-        "wechatpay": Kind(
-            WechatPayGateway(settings, wechatpay.credentials_for(made), SESSION, meter),
-            ChargeRef("p-1"),
-            {
-                "query": order,
-                "create": {"code_url": "weixin://wxpay/bizpayurl?pr=1"},
-                "close": {"code": "ORDERPAID", "message": "paid"},
-                "refund": wechatpay_rigs.refund(),
-                "query_refund": wechatpay_rigs.refund(),
-            },
-            _numbers("total"),
-            ("out_trade_no",),
-            wechatpay_rigs.NUMBER,
-            sign=_wechatpay,
-        ),
-        "alipay": Kind(
-            AlipayGateway(settings, alipay.credentials_for(seller), SESSION, meter),
-            ChargeRef("p_1"),
-            {
-                "query": trade,
-                "create": created,
-                "close": {"code": "10000", "out_trade_no": "p_1"},
-                "refund": refunded,
-                "query_refund": found_refund,
-            },
-            _decimals("total_amount"),
-            ("out_trade_no",),
-            "p_1",
-            sign=_alipay,
-        ),
-    }
+    return Kind(
+        HttpGateway(_SETTINGS, secrets, SESSION, _METER),
+        ChargeRef("p-1"),
+        {
+            "query": charge_json(),
+            "create": charge_json(status="pending", qr="x", pay_url="https://pay.example/1"),
+            "close": {"status": "closed"},
+            "refund": refund_json(),
+            "query_refund": refund_json(),
+        },
+        _numbers("amount"),
+        ("payment_id",),
+        "p-1",
+    )
 
 
-KINDS = _kinds()
+def _stripe_kind() -> Kind:
+    session = stripe_rigs.session_object()
+    return Kind(
+        StripeGateway(_SETTINGS, stripe_rigs.CREDENTIALS, SESSION, _METER),
+        ChargeRef("p-1", "cs_test_1"),
+        {
+            "query": session,
+            "create": stripe_rigs.open_session_object(),
+            "close": stripe_rigs.session_object(status="expired", payment_status="unpaid"),
+            "refund": stripe_rigs.refund_object(),
+            "query_refund": stripe_rigs.listed(stripe_rigs.refund_object()),
+        },
+        _numbers("amount_received"),
+        ("id",),
+        "cs_test_1",
+        refund_ref="pi_1",
+    )
+
+
+def _paypal_kind() -> Kind:
+    return Kind(
+        _paypal(),
+        ChargeRef("p-1", ORDER_ID),
+        {
+            "query": CAPTURED,
+            "create": AGREED,
+            "close": {},
+            "refund": PAID_BACK,
+            "refund_capture": CAPTURED,
+            "query_refund": CAPTURED,
+        },
+        _decimals("value"),
+        ("custom_id", "invoice_id"),
+        "p-1",
+        "USD",
+    )
+
+
+def _wechatpay_kind() -> Kind:
+    made = wechatpay.sandbox()
+    return Kind(
+        WechatPayGateway(_SETTINGS, wechatpay.credentials_for(made), SESSION, _METER),
+        ChargeRef("p-1"),
+        {
+            "query": wechatpay_rigs.order(made),
+            "create": {"code_url": "weixin://wxpay/bizpayurl?pr=1"},
+            "close": {"code": "ORDERPAID", "message": "paid"},
+            "refund": wechatpay_rigs.refund(),
+            "query_refund": wechatpay_rigs.refund(),
+        },
+        _numbers("total"),
+        ("out_trade_no",),
+        wechatpay_rigs.NUMBER,
+        sign=_wechatpay,
+    )
+
+
+def _alipay_kind() -> Kind:
+    seller = alipay.sandbox()
+    return Kind(
+        AlipayGateway(_SETTINGS, alipay.credentials_for(seller), SESSION, _METER),
+        ChargeRef("p_1"),
+        {
+            "query": dict(alipay_rigs.TRADE),
+            "create": dict(alipay_rigs.CREATED),
+            "close": {"code": "10000", "out_trade_no": "p_1"},
+            "refund": dict(alipay_rigs.REFUNDED),
+            "query_refund": dict(alipay_rigs.FOUND_REFUND),
+        },
+        _decimals("total_amount"),
+        ("out_trade_no",),
+        "p_1",
+        sign=_alipay,
+    )
+
+
+KINDS = {
+    "http": _http_kind(),
+    "stripe": _stripe_kind(),
+    "paypal": _paypal_kind(),
+    "wechatpay": _wechatpay_kind(),
+    "alipay": _alipay_kind(),
+}
 statuses = st.sampled_from([200] * 6 + [201, 204, 302, 400, 401, 404, 408, 409, 422, 429, 500, 503])
 _CURRENCY = re.compile("[A-Z]{3}")
 

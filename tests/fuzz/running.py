@@ -24,8 +24,9 @@ def silence() -> Iterator[None]:
         structlog.reset_defaults()
 
 
-def run_fixed(target: Target, examples: int) -> None:
-    """Run a target on the same examples each time. Raises what it raises."""
+def run_fixed(target: Target, examples: int) -> int:
+    """Run a target on the same examples each time; return how many. Raises what it raises."""
+    counted = Counter[str]()
     fixed = settings(
         max_examples=examples,
         derandomize=True,
@@ -33,7 +34,8 @@ def run_fixed(target: Target, examples: int) -> None:
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    fixed(given(**target.arguments)(target.check))()
+    fixed(given(**target.arguments)(_counting(target, counted)))()
+    return counted[target.name]
 
 
 def run_seeded(

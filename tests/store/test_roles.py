@@ -78,13 +78,13 @@ async def paid(postgres_store: Store, database: Database) -> Database:
     return database
 
 
-async def refused(database: Database, statement: str) -> None:
-    """Have a statement refused, because whoever sends it may not."""
+async def refusal(database: Database, statement: str) -> type[BaseException | None]:
+    """Return what PostgreSQL raised to refuse a statement to whoever sent it."""
     with pytest.raises(
         Unavailable, match=r"permission denied|must be owner|must be superuser"
     ) as one:
         await database.fetch(statement)
-    assert isinstance(one.value.__cause__, asyncpg.InsufficientPrivilegeError)
+    return type(one.value.__cause__)
 
 
 async def owners(database: Database) -> list[str]:
@@ -160,7 +160,7 @@ async def test_nobody_else_has_any_right(owner: Database) -> None:
 )
 async def test_a_worker_may_do_its_work_alone(paid: Database, statement: str) -> None:
     """Not rewrite the story, not change the rules, not delete what is money."""
-    await refused(paid, statement)
+    assert asyncpg.InsufficientPrivilegeError is await refusal(paid, statement)
 
 
 async def test_a_table_of_ones_own_hides_no_other(paid: Database) -> None:
@@ -214,7 +214,7 @@ async def test_who_looks_sees_no_secret_and_writes_nothing(
     paid: Database, support: Database, statement: str
 ) -> None:
     """Neither what gateways sent nor what order tokens follow from."""
-    await refused(support, statement)
+    assert asyncpg.InsufficientPrivilegeError is await refusal(support, statement)
 
 
 async def test_who_looks_sees_the_story(paid: Database, support: Database) -> None:
