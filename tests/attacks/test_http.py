@@ -1,7 +1,6 @@
 """Requests that two servers read differently, tokens compared byte by byte, orders of others."""
 
 import asyncio
-import hmac
 import time
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ from payonce.edge.console import door, sessions
 from payonce.edge.problems import Refused
 from payonce.settings.model import HttpSettings
 from payonce.settings.secret import Secret
+from tests.attacks.comparing import compared
 from tests.e2e.conftest import town
 from tests.e2e.counter import opened
 from tests.edge.test_auth import asked
@@ -83,18 +83,11 @@ async def test_a_token_is_compared_in_constant_time(
     monkeypatch: pytest.MonkeyPatch, ask: Callable[[str], object]
 ) -> None:
     """By the function that takes as long for a wrong beginning as for a wrong end."""
-    compared: list[object] = []
-    original = hmac.compare_digest
-
-    def spy(one: bytes, other: bytes) -> bool:
-        compared.append(one)
-        return original(one, other)
-
-    monkeypatch.setattr(hmac, "compare_digest", spy)
+    pairs = compared(monkeypatch)
     work = ask("given")
     assert asyncio.iscoroutine(work)
     await work
-    assert b"given" in compared
+    assert b"given" in [given for given, _ in pairs]
 
 
 async def test_a_right_beginning_takes_no_longer() -> None:

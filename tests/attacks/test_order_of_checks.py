@@ -1,6 +1,5 @@
 """What is looked at first, and by what: signatures, tokens, memories, secrets."""
 
-import hmac
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from payonce.gateways.alipay_signature import check_form
 from payonce.settings import load_settings
 from payonce.settings.model import HttpSettings
 from payonce.settings.secret import Secret
+from tests.attacks.comparing import compared
 from tests.handlers.bench import due, opened_bench
 from tests.handlers.reception import Door
 from tests.support import alipay
@@ -70,17 +70,10 @@ def test_signatures_are_compared_in_constant_time(
     monkeypatch: pytest.MonkeyPatch, verify: Callable[[], None]
 ) -> None:
     """By the function that takes as long for a wrong beginning as for a wrong end."""
-    compared: list[object] = []
-    original = hmac.compare_digest
-
-    def spy(one: str, other: str) -> bool:
-        compared.append(other)
-        return original(one, other)
-
-    monkeypatch.setattr(hmac, "compare_digest", spy)
+    pairs = compared(monkeypatch)
     with suppress(BadCallback):
         verify()
-    assert 1 == len(compared)
+    assert 1 == len(pairs)
 
 
 def test_a_weaker_algorithm_is_refused() -> None:

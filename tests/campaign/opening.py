@@ -46,7 +46,7 @@ async def open_stage(folder: Path, broker: type[RabbitMQ] = RabbitMQ) -> AsyncIt
     async with AsyncExitStack() as stack:
         stage = await _open_servers(folder, broker, stack)
         stage.clock = Clock.found(folder / "clock")
-        await _open_links(stage, stack)
+        await open_links(stage, stack)
         await stage.gateway.start()
         stack.push_async_callback(stage.gateway.end)
         env = _environment(stage)
@@ -89,7 +89,8 @@ async def _run_sql(dsn: str, statements: Iterable[str]) -> None:
         await connection.close()
 
 
-async def _open_links(stage: Stage, stack: AsyncExitStack) -> None:
+async def open_links(stage: Stage, stack: AsyncExitStack) -> list[int]:
+    """Put a link before everything that workers call or are called by; return their ports."""
     edges = [free_port() for _ in range(WORKERS)]
     targets = {
         "postgres": [stage.postgres.port],
@@ -104,6 +105,7 @@ async def _open_links(stage: Stage, stack: AsyncExitStack) -> None:
         await link.start()
         stack.push_async_callback(link.close)
         stage.links[name] = link
+    return edges
 
 
 def _environment(stage: Stage) -> dict[str, str]:

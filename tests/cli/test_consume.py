@@ -1,11 +1,7 @@
 """payonce consume as a process of its own, which a signal ends."""
 
-import asyncio
 import os
-import signal
-import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
@@ -14,6 +10,7 @@ from payonce.adapters.rabbitmq.declare import declare
 from payonce.adapters.rabbitmq.topology import service_topology
 from payonce.kit import DEFAULT_LADDER
 from tests.kit.shop import Shop
+from tests.support.consuming import consuming
 from tests.support.waiting import eventually
 
 
@@ -44,26 +41,6 @@ async def endpoint() -> AsyncIterator[tuple[str, list[bytes]]]:
     await runner.cleanup()
 
 
-@asynccontextmanager
-async def consuming(amqp_url: str, url: str, *switches: str) -> AsyncIterator[None]:
-    """Run the command; at the end it finishes what it has in hand and ends well."""
-    plain = {name: value for name, value in os.environ.items() if "PAYONCE" not in name}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "payonce", "consume", "--service", "billing", "--url", url, *switches),
-        env={**plain, "PAYONCE_AMQP_URL": amqp_url},
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        yield
-        process.send_signal(signal.SIGTERM)
-        assert 0 == await asyncio.wait_for(process.wait(), 30)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
 @pytest.mark.parametrize(("switches", "acknowledged"), [((), 1), (("--no-acknowledge",), 0)])
 async def test_order_is_acknowledged_unless_told_otherwise(
     amqp_url: str,
@@ -76,7 +53,9 @@ async def test_order_is_acknowledged_unless_told_otherwise(
     url, taken = endpoint
     await declare(amqp_url, service_topology("billing", DEFAULT_LADDER.waits_ms))
     shop.tell_paid("o-1")
-    async with consuming(amqp_url, url, *switches):
+    plain = {name: value for name, value in os.environ.items() if "PAYONCE" not in name}
+    env = {**plain, "PAYONCE_AMQP_URL": amqp_url}
+    async with consuming(env, url, *switches):
         await eventually(lambda: taken, 20)
     assert (1, 0, acknowledged) == (
         len(taken),

@@ -1,12 +1,9 @@
 """All of payonce over TLS: the three servers want certificates of ours, too."""
 
-import asyncio
 import json
 import re
 import shutil
-import signal
 import ssl
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -19,6 +16,7 @@ from payonce.adapters.rabbitmq.declare import declare
 from payonce.adapters.rabbitmq.topology import service_topology
 from payonce.kit import DEFAULT_LADDER
 from tests.support.authority import Authority
+from tests.support.consuming import consuming
 from tests.support.servers import VARIABLES, Servers
 from tests.support.standing import fronting
 from tests.support.tls import Tls
@@ -114,23 +112,12 @@ async def results(town: Town, *switches: str, **changed: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def consuming(town: Town) -> AsyncIterator[None]:
+async def billing(town: Town) -> AsyncIterator[None]:
     """Run `payonce consume`, which calls the order service at another path."""
     await declare(town.amqp_url, service_topology("billing", DEFAULT_LADDER.waits_ms))
     url = town.env["PAYONCE_ORDER_SERVICE__NOTIFY_URL"].replace("/paid", "/billing")
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "payonce", "consume", "--service", "billing", "--url", url),
-        env=town.env,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
+    async with consuming(town.env, url):
         yield
-        process.send_signal(signal.SIGTERM)
-        assert 0 == await asyncio.wait_for(process.wait(), 30)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
 
 
 async def test_a_payment_is_settled_over_tls_alone(secured: tuple[Town, list[str]]) -> None:
@@ -141,7 +128,7 @@ async def test_a_payment_is_settled_over_tls_alone(secured: tuple[Town, list[str
     worker = town.worker()
     await worker.start()
 
-    async with town.order_service(), consuming(town):
+    async with town.order_service(), billing(town):
         await town.publish("payment.initiated", paid)
         await eventually(lambda: _all_acknowledged(town, 3))
         expected = {f"/{who} {one['order_id']}" for who in ("paid", "billing") for one in paid}

@@ -17,7 +17,7 @@ import aiohttp
 import asyncpg
 
 from gateway_mock.server import DEFAULT_SECRET
-from tests.campaign.proxy import Link
+from tests.campaign.opening import open_links
 from tests.campaign.stage import Gateway
 from tests.campaign.stage import Stage as Handles
 from tests.soak.plan import Plan
@@ -125,7 +125,7 @@ async def open_stage(plan: Plan) -> AsyncIterator[Stage]:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         stack.callback(_keep_logs, folder, plan.out)
         handles = await _open_servers(folder, stack)
-        edges = await _open_links(handles, stack)
+        edges = await open_links(handles, stack)
         env = _environment(plan, handles)
         handles.workers += [
             Worker(env, folder / f"{name}.log", port=port)
@@ -154,25 +154,6 @@ async def _open_servers(folder: Path, stack: AsyncExitStack) -> Handles:
     dsn = await asyncio.to_thread(postgres.fresh_database, DATABASE)
     orders = OrderServiceProcess(shops.dsn, folder / "orders.log", url)
     return Handles(postgres, broker, redis, Gateway(folder), orders, [], vhost=VHOST, dsn=dsn)
-
-
-async def _open_links(handles: Handles, stack: AsyncExitStack) -> list[int]:
-    """Put a link before everything that the workers call; return the ports of the workers."""
-    edges = [free_port(), free_port()]
-    targets = {
-        "postgres": [handles.postgres.port],
-        "rabbitmq": [handles.rabbitmq.port],
-        "redis": [handles.redis.port],
-        "gateway": [handles.gateway.front.port],
-        "orders": [handles.orders.port],
-        "callbacks": edges,
-    }
-    for name, ports in targets.items():
-        link = Link(*ports)
-        await link.start()
-        stack.push_async_callback(link.close)
-        handles.links[name] = link
-    return edges
 
 
 def _environment(plan: Plan, handles: Handles) -> dict[str, str]:
