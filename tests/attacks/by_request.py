@@ -186,4 +186,26 @@ DEFENCES = [
         "edge/test_console.py::test_the_login_leads_nowhere_else",
         "fuzz/test_fuzz.py::test_nothing_foreign_breaks_it",
     ),
+    stops(
+        "a body that never ends holds a connection",
+        f"{_EDGE}/bodies.py",
+        "        async with asyncio.timeout(READ_WITHIN_S):",
+        "        async with asyncio.timeout(None):",
+        "edge/test_bodies.py::test_a_body_that_does_not_end_is_not_waited_for",
+    ),
+    stops(
+        "who guesses tokens names another address in each request",
+        f"{_EDGE}/proxies.py",
+        "    while hops and _is_trusted(address, trusted):",
+        "    while hops:",
+        "edge/test_proxies.py::test_what_a_stranger_says_of_himself_counts_for_nothing",
+        "edge/test_proxies.py::test_without_trust_a_header_frees_nobody_from_waiting",
+    ),
+    stops(
+        "a shopper has charges made without end",
+        "worker/payonce/domain/claim.py",
+        "    return application.amount is None and count >= MOST_BY_CHOICE",
+        "    return False",
+        "handlers/test_apply.py::test_a_shopper_cannot_have_charges_made_without_end",
+    ),
 ]
