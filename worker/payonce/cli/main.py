@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from importlib import import_module
 
 from payonce.cli.arguments import make_parser
@@ -39,16 +39,22 @@ def _log_errors_alone() -> None:
     configure_logs({"PAYONCE_LOG_LEVEL": "error", **os.environ})
 
 
-def _execute(work: "int | object") -> int:
-    if asyncio.iscoroutine(work):
-        return _loop_run(work)
-    return int(work)  # type: ignore[call-overload, no-any-return]
+def _execute(work: int | Coroutine[object, object, int]) -> int:
+    return work if isinstance(work, int) else _loop_run(work)
 
 
-def _loop_run(work: object) -> int:
+def _loop_run(work: Coroutine[object, object, int]) -> int:
     import uvloop
 
-    return int(uvloop.run(work))  # type: ignore[arg-type]
+    return int(uvloop.run(_watched(work)))
+
+
+async def _watched(work: Coroutine[object, object, int]) -> int:
+    """Do the work; what a library leaves behind at its end is nothing to tell anybody of."""
+    from payonce.adapters.rabbitmq.errors import pass_over_loose_ends
+
+    asyncio.get_running_loop().set_exception_handler(pass_over_loose_ends)
+    return await work
 
 
 def _guarded(work: Callable[[], int]) -> int:

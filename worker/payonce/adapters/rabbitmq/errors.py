@@ -1,8 +1,9 @@
 """The one place where the broker client's errors become payonce's."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import aiormq.exceptions
 from yarl import URL
@@ -40,6 +41,15 @@ def as_unavailable(url: str) -> Iterator[None]:
             raise asyncio.CancelledError from error
         problem = tls_problem(error, _CA_OPTION) or describe(error)
         raise Unavailable(SERVER, f"{shown(url)}: {problem}") from error
+
+
+def pass_over_loose_ends(loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
+    """Say nothing of a task of the client library that ended with its connection.
+
+    An exception handler of the loop: whoever used the channel was told already.
+    """
+    if not isinstance(context.get("exception"), aiormq.exceptions.AMQPError):
+        loop.default_exception_handler(dict(context))
 
 
 def _is_cancelled() -> bool:
