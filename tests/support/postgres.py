@@ -8,9 +8,12 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import psutil
+
 from tests.support import ports
-from tests.support.process import Mark, end, launch, send
+from tests.support.process import Mark, began, end, is_gone, launch, send
 from tests.support.tls import Tls
+from tests.support.waiting import holds_within
 
 OWNER = "payonce"
 LOCKED = "locked"
@@ -26,6 +29,7 @@ class Postgres:
         self.folder = folder
         self.port = port
         self.mark: Mark | None = None
+        self._log = folder.with_suffix(".log")
         self._bin = find_postgres()
         self._fast = fast
         self._tls = tls
@@ -58,13 +62,15 @@ class Postgres:
                 *("-D", str(self.folder), "-p", str(self.port), "-h", ports.HOST, "-k", ""),
                 *options,
             ],
-            self.folder.with_suffix(".log"),
+            self._log,
         )
         self.wait_ready()
 
     def wait_ready(self) -> None:
         """Return once queries are answered."""
-        ports.wait_open(self.port, 30, "postgres")
+        holds_within(90, lambda: ports.is_open(self.port) or not self._runs())
+        if not (ports.is_open(self.port) and self._runs()):
+            raise TimeoutError(f"postgres did not start: {self._last_words()}")
         for _ in range(200):
             if self._psql("SELECT 1", check=False).returncode == 0:
                 return
@@ -75,8 +81,16 @@ class Postgres:
         self._end(signal.SIGINT)
 
     def kill(self) -> None:
-        """End as by a power cut."""
-        self._end(signal.SIGKILL)
+        """End as by a power cut: all its processes, none of them left to hold the shared memory.
+
+        A child that outlives its parent for a moment keeps the next start from beginning.
+        """
+        if self.mark:
+            send(self.mark, signal.SIGSTOP)
+            children = _children(self.mark)
+            self._end(signal.SIGKILL)
+            for child in children:
+                end(child, signal.SIGKILL, 20)
 
     def pause(self) -> None:
         """Freeze, connections and all."""
@@ -97,6 +111,12 @@ class Postgres:
     def drop_database(self, name: str) -> None:
         """Remove a database and who uses it."""
         self._psql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', check=False)
+
+    def _runs(self) -> bool:
+        return self.mark is not None and not is_gone(self.mark)
+
+    def _last_words(self) -> str:
+        return self._log.read_text(errors="replace")[-1_000:]
 
     def _has_statements(self) -> bool:
         version = self._bin.parent.name
@@ -182,6 +202,14 @@ def _as_postgres() -> list[str]:
     if os.getuid() != 0:
         return []
     return ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups"]
+
+
+def _children(mark: Mark) -> list[Mark]:
+    """Every child leads a session of its own: a signal to its parent's does not reach it."""
+    if not mark.alive():
+        return []
+    found = psutil.Process(mark.pid).children(recursive=True)
+    return [Mark(one.pid, began(one.pid)) for one in found]
 
 
 def _signal_one(pid: int, number: int) -> None:

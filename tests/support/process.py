@@ -66,11 +66,12 @@ def send(mark: Mark, number: int) -> None:
 def end(mark: Mark, number: int, timeout_s: float) -> None:
     """Signal a process and wait for its end; SIGKILL after `timeout_s`."""
     send(mark, number)
-    while not holds_within(timeout_s, lambda: _is_gone(mark)):
+    while not holds_within(timeout_s, lambda: is_gone(mark)):
         send(mark, signal.SIGKILL)
 
 
-def _is_gone(mark: Mark) -> bool:
+def is_gone(mark: Mark) -> bool:
+    """Say whether a process has ended, and take leave of it where it was our child."""
     with suppress(ChildProcessError):
         os.waitpid(mark.pid, os.WNOHANG)
     return not mark.alive()
