@@ -24,7 +24,7 @@ CLOSE_TIMEOUT_S = 5.0
 RECONNECT_LEAST_S, RECONNECT_MOST_S = 0.2, 10.0
 _DEFAULT_FRAME_MAX = 131_072
 
-Prepare = Callable[[], Awaitable[None]]
+Prepare = Callable[[], Awaitable[object]]
 
 
 class Link:

@@ -14,6 +14,7 @@ from payonce.adapters.rabbitmq.connection import BrokerConnection
 from payonce.adapters.rabbitmq.errors import as_unavailable
 from payonce.adapters.rabbitmq.parking import parked_message
 from payonce.adapters.rabbitmq.publisher import Publisher
+from payonce.adapters.rabbitmq.pulse import Pulse
 from payonce.adapters.rabbitmq.transport import HotChannel
 from payonce.adapters.rabbitmq.wire import Headers, Received, read_properties
 from payonce.adapters.until import until
@@ -37,7 +38,9 @@ class _Session:
 
     channel: HotChannel
     acks: Acks
+    number: int
     consumer_tag: str = ""
+    received: int = 0
     cancelled: asyncio.Event | None = None
     flush_planned: bool = False
 
@@ -81,6 +84,7 @@ class Consumer:
         self._on_parked = on_parked
         self._desk = Desk(queue, receiver, clock)
         self._session: _Session | None = None
+        self._served = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
         self._draining = False
@@ -100,6 +104,19 @@ class Consumer:
         """Whether the broker delivers to us."""
         session = self._session
         return session is not None and session.is_open() and bool(session.consumer_tag)
+
+    def pulse(self) -> Pulse | None:
+        """Return how far the present consuming has come; None: there is none, or it ends."""
+        session = self._session
+        if session is None or self._draining or not self.consuming():
+            return None
+        return Pulse(session.number, session.received, self.in_hand)
+
+    def consume_anew(self) -> None:
+        """Leave a channel on which nothing comes any more, though nobody said so."""
+        session = self._session
+        if session is not None and session.cancelled is not None:
+            session.cancelled.set()
 
     async def run(self) -> None:
         """Consume until `drain`. Raises what ended one of its own tasks."""
@@ -131,7 +148,8 @@ class Consumer:
             # The connection came back during the drain: nothing new is taken in hand.
             await self._stop.wait()
         cancelled = asyncio.Event()
-        session = _Session(channel, Acks(), cancelled=cancelled)
+        self._served += 1
+        session = _Session(channel, Acks(), self._served, cancelled=cancelled)
         channel.on_received = lambda received: self._on_received(session, received)
         channel.rare.on_consumer_cancel_callbacks.add(lambda _: cancelled.set())
         self._session = session
@@ -144,10 +162,11 @@ class Consumer:
         log.info("consumer.started", queue=self._queue, prefetch=self._prefetch)
         await _either(channel.closed, cancelled)
         if cancelled.is_set() and channel.is_open:
-            log.warning("consumer.cancelled_by_broker", queue=self._queue)
+            log.warning("consumer.cancelled", queue=self._queue)
             await close_channel(self._connection, channel)
 
     def _on_received(self, session: _Session, received: Received) -> None:
+        session.received += 1
         session.acks.received(received.delivery_tag)
         task = asyncio.get_running_loop().create_task(self._work(session, received))
         self._tasks.add(task)

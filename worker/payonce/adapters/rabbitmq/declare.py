@@ -16,6 +16,7 @@ import structlog
 from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from payonce.adapters.rabbitmq.errors import as_unavailable
+from payonce.adapters.rabbitmq.pulse import Depth, Depths
 from payonce.adapters.rabbitmq.topology import Binding, Topology, delay_binding, delay_queue_name
 from payonce.adapters.rabbitmq.transport import SplittingTransport
 from payonce.domain.errors import BrokerConflict
@@ -46,29 +47,31 @@ class Declarer:
     def __init__(self, url: str, topology: Topology) -> None:
         self._url = url
         self._topology = topology
-        self._running: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[Depths] | None = None
 
-    async def __call__(self) -> None:
+    async def __call__(self) -> Depths:
         """Declare what is missing. Raises Unavailable, BrokerConflict."""
         if self._running is None:
             self._running = asyncio.ensure_future(declare(self._url, self._topology))
             self._running.add_done_callback(self._on_done)
-        await asyncio.shield(self._running)
+        return await asyncio.shield(self._running)
 
-    def _on_done(self, task: "asyncio.Task[None]") -> None:
+    def _on_done(self, task: "asyncio.Task[Depths]") -> None:
         self._running = None
         if not task.cancelled():
             task.exception()
 
 
-async def declare(url: str, topology: Topology) -> None:
+async def declare(url: str, topology: Topology) -> Depths:
     """Declare exchanges, queues and bindings; what is there already stays as it is.
+
+    Returns the queues as they are now.
 
     Raises BrokerConflict where something is there with other arguments, Unavailable.
     """
     async with plain_channel(url) as channel:
         try:
-            await _declare(channel, topology)
+            return await _declare(channel, topology)
         except ChannelPreconditionFailed as error:
             raise _conflict(error) from None
 
@@ -171,7 +174,7 @@ async def plain_channel(url: str) -> AsyncIterator[aiormq.abc.AbstractChannel]:
                 await connection.close()
 
 
-async def _declare(channel: aiormq.abc.AbstractChannel, topology: Topology) -> None:
+async def _declare(channel: aiormq.abc.AbstractChannel, topology: Topology) -> Depths:
     for exchange in topology.exchanges:
         await channel.exchange_declare(
             exchange.name,
@@ -179,16 +182,21 @@ async def _declare(channel: aiormq.abc.AbstractChannel, topology: Topology) -> N
             durable=True,
             arguments=dict(exchange.arguments),
         )
+    found: dict[str, Depth] = {}
     bindings = defaultdict(list)
     for binding in topology.bindings:
         bindings[binding.queue].append(binding)
     for queue in topology.queues:
-        await channel.queue_declare(queue.name, durable=True, arguments=dict(queue.arguments))
+        declared = await channel.queue_declare(
+            queue.name, durable=True, arguments=dict(queue.arguments)
+        )
+        found[queue.name] = Depth(declared.message_count or 0, declared.consumer_count or 0)
         # At once: whatever breaks off here leaves no queue to which nothing leads.
         for binding in bindings.pop(queue.name, ()):
             await _bind(channel, binding)
     for binding in chain.from_iterable(bindings.values()):
         await _bind(channel, binding)
+    return found
 
 
 async def _bind(channel: aiormq.abc.AbstractChannel, binding: Binding) -> None:

@@ -1,0 +1,52 @@
+"""Is a consumer still alive in the broker's eyes? Two looks tell."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """One channel's worth of consuming, what it brought so far, and how much is in hand."""
+
+    session: int
+    received: int
+    in_hand: int
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How many messages of a queue wait for a consumer, and how many consumers it has."""
+
+    ready: int
+    consumers: int
+
+
+Pulses = Mapping[str, Pulse | None]
+"""The consumers' pulses by queue; None: it does not consume, or was just told to begin anew."""
+
+Depths = Mapping[str, Depth]
+
+
+def forsaken(before: Pulses, now: Pulses, depths: Depths) -> set[str]:
+    """Return the queues whose consumers get nothing any more, though nobody told them so.
+
+    `depths` holds every queue that is consumed.
+
+    Either the broker knows no consumer, or it holds messages back from one with empty hands. Or
+    another queue's consumer had to begin anew: where one queue was deleted, others may have been,
+    and declared again by somebody else before the broker told their consumers. RabbitMQ 3.10 then
+    goes on sending to them, under numbers that its own channel takes for old ones and drops.
+    """
+    steady = {
+        queue: (was, pulse)
+        for queue, pulse in now.items()
+        if pulse is not None and (was := before.get(queue)) and was.session == pulse.session
+    }
+    if any(was is not None and queue not in steady for queue, was in before.items()):
+        return set(steady)
+    return {queue for queue, looks in steady.items() if _is_cut_off(*looks, depths[queue])}
+
+
+def _is_cut_off(was: Pulse, pulse: Pulse, depth: Depth) -> bool:
+    is_idle = not pulse.in_hand and pulse.received == was.received
+    return not depth.consumers or (depth.ready > 0 and is_idle)
