@@ -97,6 +97,22 @@ async def test_where_one_queue_was_deleted_all_consumers_begin_anew(
         assert deleted._session is not sessions[1]
 
 
+async def test_who_ends_by_choice_is_no_sign_of_trouble(broker: RabbitBroker) -> None:
+    """Consumers are drained one after the other: the others go on as they were."""
+    other, drained = (
+        broker.consumer(INITIATED, 1, _noting([])),
+        broker.consumer(POLL, 1, _noting([])),
+    )
+    async with consuming(other), consuming(drained):
+        session = other._session
+        await eventually(lambda: broker._pulses.keys() == {INITIATED, POLL}, 30)
+        await drained.drain(5)
+        await eventually(lambda: broker._pulses.keys() == {INITIATED}, 30)
+        seen = broker._pulses
+        await eventually(lambda: broker._pulses is not seen, 30)
+        assert other._session is session
+
+
 HOME = Pulse(1, 7, 0)
 
 
@@ -115,6 +131,7 @@ HOME = Pulse(1, 7, 0)
         ({"a": HOME, "b": HOME}, {"a": HOME, "b": Pulse(2, 0, 0)}, Depth(0, 2), {"a"}),
         ({"a": HOME, "b": HOME}, {"a": HOME, "b": None}, Depth(0, 2), {"a"}),
         ({"a": HOME, "b": None}, {"a": HOME, "b": Pulse(2, 0, 0)}, Depth(0, 2), set()),
+        ({"a": HOME, "b": HOME}, {"a": HOME}, Depth(0, 2), set()),
     ],
 )
 def test_who_is_forsaken(before: Pulses, now: Pulses, depth: Depth, expected: set[str]) -> None:

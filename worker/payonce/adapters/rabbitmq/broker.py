@@ -108,11 +108,12 @@ class RabbitBroker:
         except (Unavailable, BrokerConflict) as error:
             log.warning("topology.undeclared", reason=str(error))
             return {}
-        now = {queue: one.pulse() for queue, one in self._consumers.items()}
+        staying = {queue: one for queue, one in self._consumers.items() if not one.draining}
+        now = {queue: one.pulse() for queue, one in staying.items()}
         lost = forsaken(before, now, depths)
         for queue in lost:
             log.warning("consumer.forsaken", queue=queue)
-            self._consumers[queue].consume_anew()
+            staying[queue].consume_anew()
         # Who was told to begin anew is no sign of trouble at the next look.
         return {queue: None if queue in lost else pulse for queue, pulse in now.items()}
 

@@ -105,10 +105,15 @@ class Consumer:
         session = self._session
         return session is not None and session.is_open() and bool(session.consumer_tag)
 
+    @property
+    def draining(self) -> bool:
+        """Whether it ends, and takes nothing new."""
+        return self._draining
+
     def pulse(self) -> Pulse | None:
-        """Return how far the present consuming has come; None: there is none, or it ends."""
+        """Return how far the present consuming has come; None: there is none."""
         session = self._session
-        if session is None or self._draining or not self.consuming():
+        if session is None or not self.consuming():
             return None
         return Pulse(session.number, session.received, self.in_hand)
 

@@ -30,7 +30,7 @@ Depths = Mapping[str, Depth]
 def forsaken(before: Pulses, now: Pulses, depths: Depths) -> set[str]:
     """Return the queues whose consumers get nothing any more, though nobody told them so.
 
-    `depths` holds every queue that is consumed.
+    `depths` holds every queue that is consumed; who ended by choice is left out of `now`.
 
     Either the broker knows no consumer, or it holds messages back from one with empty hands. Or
     another queue's consumer had to begin anew: where one queue was deleted, others may have been,
@@ -42,7 +42,7 @@ def forsaken(before: Pulses, now: Pulses, depths: Depths) -> set[str]:
         for queue, pulse in now.items()
         if pulse is not None and (was := before.get(queue)) and was.session == pulse.session
     }
-    if any(was is not None and queue not in steady for queue, was in before.items()):
+    if any(before.get(queue) and queue not in steady for queue in now):
         return set(steady)
     return {queue for queue, looks in steady.items() if _is_cut_off(*looks, depths[queue])}
 
