@@ -141,11 +141,10 @@ async def test_a_silent_stream_has_a_heartbeat() -> None:
 async def test_who_does_not_read_is_cut_off(state: str) -> None:
     """Whatever comes meanwhile, no more than one state waits for him, be it small or large."""
     async with opened(patience_s=1.0) as door:
-        client = await door.connect()
-        await eventually(lambda: door.meter.listeners["sse"] == 1)
-        changes = await changed_until_gone(door, "sse", state)
-        assert door.meter.pushed < changes
-        client.close()
+        with await door.connect():
+            await eventually(lambda: door.meter.listeners["sse"] == 1)
+            changes = await changed_until_gone(door, "sse", state)
+            assert door.meter.pushed < changes
 
 
 async def test_who_reads_again_is_sent_the_latest_state() -> None:
@@ -163,17 +162,16 @@ async def test_who_reads_again_is_sent_the_latest_state() -> None:
 async def test_one_who_does_not_read_holds_up_nobody() -> None:
     """Neither others of his order, nor the end."""
     async with opened() as door:
-        stuck = await door.connect()
-        await eventually(lambda: door.meter.pushed == 1)
-        async with open_stream(await door.url()) as stream:
-            await stream.next()
-            for n in range(5):
-                wanted = door.change(filling=f"{n}{LARGE}")
-                assert wanted == int((await stream.next()).id)
-            async with asyncio.timeout(3):
-                await door.listeners.drain()
-            await stream.end()
-        stuck.close()
+        with await door.connect():
+            await eventually(lambda: door.meter.pushed == 1)
+            async with open_stream(await door.url()) as stream:
+                await stream.next()
+                for n in range(5):
+                    wanted = door.change(filling=f"{n}{LARGE}")
+                    assert wanted == int((await stream.next()).id)
+                async with asyncio.timeout(3):
+                    await door.listeners.drain()
+                await stream.end()
 
 
 async def test_a_stream_that_begins_at_the_end_is_empty() -> None:
