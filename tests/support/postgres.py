@@ -6,12 +6,13 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 from tests.support import ports
-from tests.support.process import Mark, began, end, is_gone, launch, send
+from tests.support.process import Mark, end, is_gone, launch, send
 from tests.support.tls import Tls
 from tests.support.waiting import holds_within
 
@@ -87,10 +88,12 @@ class Postgres:
         """
         if self.mark:
             send(self.mark, signal.SIGSTOP)
-            children = _children(self.mark)
+            children = psutil.Process(self.mark.pid).children() if self.mark.alive() else []
             self._end(signal.SIGKILL)
             for child in children:
-                end(child, signal.SIGKILL, 20)
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
+            psutil.wait_procs(children, 20)
 
     def pause(self) -> None:
         """Freeze, connections and all."""
@@ -202,14 +205,6 @@ def _as_postgres() -> list[str]:
     if os.getuid() != 0:
         return []
     return ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups"]
-
-
-def _children(mark: Mark) -> list[Mark]:
-    """Every child leads a session of its own: a signal to its parent's does not reach it."""
-    if not mark.alive():
-        return []
-    found = psutil.Process(mark.pid).children(recursive=True)
-    return [Mark(one.pid, began(one.pid)) for one in found]
 
 
 def _signal_one(pid: int, number: int) -> None:
