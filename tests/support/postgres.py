@@ -6,13 +6,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 from tests.support import ports
-from tests.support.process import Mark, end, is_gone, launch, send
+from tests.support.process import Mark, began, end, is_gone, launch, send
 from tests.support.tls import Tls
 from tests.support.waiting import holds_within
 
@@ -88,12 +87,11 @@ class Postgres:
         """
         if self.mark:
             send(self.mark, signal.SIGSTOP)
-            children = psutil.Process(self.mark.pid).children() if self.mark.alive() else []
+            children = _children(self.mark)
             self._end(signal.SIGKILL)
             for child in children:
-                with suppress(psutil.NoSuchProcess):
-                    child.kill()
-            psutil.wait_procs(children, 20)
+                _signal_one(child.pid, signal.SIGKILL)
+            holds_within(20, lambda: not any(child.alive() for child in children))
 
     def pause(self) -> None:
         """Freeze, connections and all."""
@@ -207,8 +205,15 @@ def _as_postgres() -> list[str]:
     return ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups"]
 
 
+def _children(mark: Mark) -> list[Mark]:
+    """Each leads a session of its own, or will: a signal to its parent's does not reach it."""
+    if not mark.alive():
+        return []
+    return [Mark(one.pid, began(one.pid)) for one in psutil.Process(mark.pid).children()]
+
+
 def _signal_one(pid: int, number: int) -> None:
-    """Signal the postmaster alone: its children must hear of it from their parent."""
+    """Signal one process alone, not its session: a postmaster tells its children itself."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:
