@@ -279,6 +279,18 @@ async def test_a_second_refund_after_a_closed_one_is_counted_alone(rig: Rig) -> 
     assert 500 == (await rig.gateway.query(CHARGE)).refunded
 
 
+async def test_a_refund_that_never_was_hides_none_behind_it(rig: Rig) -> None:
+    """WeChat Pay knows nothing of one that it refused, or that a person rejected."""
+    await paid(rig, refunds="failed")
+    await rig.gateway.refund(refunding(2, 500))
+    assert 0 == (await rig.gateway.query(CHARGE)).refunded
+    rig.mock.books.charges["p-1"].script = Script(pays_after_s=0.0, refunds="abnormal")
+    rig.mock._refunded_at.clear()
+    await rig.gateway.refund(refunding(4, 500))
+    report = await rig.gateway.query(CHARGE)
+    assert (500, "") == (report.refunded, report.reason)
+
+
 async def test_a_refund_by_somebody_else_may_be_all(rig: Rig) -> None:
     """Nobody tells how much: the whole amount counts as gone, and the reason says so."""
     await paid(rig)

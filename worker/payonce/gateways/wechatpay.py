@@ -203,7 +203,7 @@ class WechatPayGateway(Account):
         for attempt in range(1, MOST_REFUNDS + 1):
             found = await self._find_refund(refund_id_of(payment_id, attempt))
             if isinstance(found, RefundReport) and found.outcome is RefundOutcome.NOT_FOUND:
-                break
+                continue  # it may have been refused or rejected, and the next one not
             if not isinstance(found, words.Refund) or words.refund_problem(found, payment_id):
                 return GatewayReport(Outcome.UNKNOWN, reason="its refunds could not be asked about")
             ours += 1
