@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -56,6 +57,17 @@ async def test_without_a_configured_key_certificates_are_fetched() -> None:
         assert (await rig.gateway.create(NEW_CHARGE)).qr
         assert await rig.gateway.check_callback(signed(), PAID, NOW)
         assert 1 == rig.asked("certificates")
+
+
+async def test_a_certificate_that_has_run_out_proves_nothing() -> None:
+    """Neither one that was fetched while it held, nor one that is handed out still."""
+    async with open_rig(known=[]) as rig:
+        assert await rig.gateway.check_callback(signed(), PAID, NOW)
+        rig.clock.ahead_s = timedelta(days=20 * 365).total_seconds()
+        with pytest.raises(Unavailable, match="is not known"):
+            await rig.gateway.check_callback(signed(), PAID, NOW)
+        assert 2 == rig.asked("certificates")
+        assert Outcome.UNKNOWN is (await rig.gateway.query(CHARGE)).outcome
 
 
 async def test_an_unknown_key_shall_come_again_and_is_asked_for_once_a_minute(rig: Rig) -> None:
