@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import msgspec
 import structlog
 from cryptography import x509
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -223,7 +223,7 @@ class Keyring:
             try:
                 certificate = x509.load_pem_x509_certificate(self.open(one.encrypt_certificate))
                 key, number = certificate.public_key(), f"{certificate.serial_number:X}"
-            except (InvalidField, ValueError):
+            except (InvalidField, ValueError, UnsupportedAlgorithm):
                 continue
             if isinstance(key, RSAPublicKey) and number == _number(one.serial_no):
                 yield number, _Fetched(key, certificate.not_valid_after_utc.timestamp())
