@@ -103,8 +103,10 @@ class StripeMock(Mock):
             self._file(charge, ordered, is_session=self.mode == "checkout", host="mock.invalid")
         return charge, is_new
 
-    def dispute(self, payment_id: str, status: str = "needs_response") -> None:
-        """Let the shopper's bank take all the money back."""
+    def dispute(
+        self, payment_id: str, status: str = "needs_response", **changed: str | int
+    ) -> None:
+        """Let the shopper's bank take all the money back, but for what is `changed`."""
         paper = self._paper_of(payment_id)
         told = charge_json(paper, self.clock())
         paper.disputes.append(
@@ -119,6 +121,7 @@ class StripeMock(Mock):
                 "reason": "fraudulent",
                 "status": status,
             }
+            | changed
         )
 
     def charge_letter(self, charge: Charge, now: float) -> Letter | None:

@@ -166,6 +166,15 @@ async def test_a_signed_code_means_what_it_says(
                 await gateway.refund(REFUND)
 
 
+@pytest.mark.parametrize("sub_code", ["ACQ.TRADE_HAS_CLOSE", "ACQ.TRADE_HAS_SUCCESS"])
+async def test_a_trade_that_has_ended_refuses_a_refund(sub_code: str) -> None:
+    """Of a create the same words leave open which trade there is; here they are a plain no."""
+    told, nothing = fault(sub_code), {"code": "10000", "msg": "Success"}
+    async with facing(saying(refund=told, refund_query=nothing)) as (gateway, _):
+        with pytest.raises(GatewayRefused, match=sub_code):
+            await gateway.refund(REFUND)
+
+
 async def test_a_refusal_to_refund_is_open_while_nobody_says_that_there_is_none() -> None:
     """The look at what was refused got no answer."""
     told = fault("ACQ.TRADE_STATUS_ERROR")

@@ -181,7 +181,7 @@ async def test_an_ambiguous_capture_is_repeated_under_the_same_attempt(town: Tow
     town.inner.captures = deque([UNKNOWN, SUCCEEDED])
     assert UNKNOWN == await town.one.query(CHARGE)
     assert SUCCEEDED == await town.two.query(CHARGE)
-    assert [1, 1] == [one.attempt for one in town.inner.captured]
+    assert [(1, False), (1, True)] == [(one.attempt, one.is_repeat) for one in town.inner.captured]
 
 
 async def test_an_ambiguous_capture_is_not_repeated_where_the_order_is_paid(town: Town) -> None:

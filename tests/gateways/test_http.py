@@ -87,10 +87,12 @@ async def test_gateway_that_asks_to_be_spared_did_not_act(status: int) -> None:
     raw = answer(b"{}", status, {"Retry-After": "7"})
     async with asking(always(raw)) as (gateway, _):
         report = await gateway.query(CHARGE)
+        refund = await gateway.query_refund("rf-1", CHARGE)
         with pytest.raises(GatewayRetryable) as caught:
             await gateway.create(NEW_CHARGE)
         assert GatewayRetryable is await fate_of_refund(gateway)
     assert (Outcome.UNKNOWN, 7.0) == (report.outcome, report.retry_after_s)
+    assert (RefundOutcome.UNKNOWN, 7.0) == (refund.outcome, refund.retry_after_s)
     assert 7.0 == caught.value.retry_after_s
 
 

@@ -329,6 +329,17 @@ async def test_disputed_money_is_gone_until_it_is_won(status: str, gone: int) ->
     assert (Outcome.SUCCEEDED, 1999, gone) == (report.outcome, report.amount, report.refunded)
 
 
+async def test_a_dispute_in_another_currency_took_all_of_it() -> None:
+    """Its amount is the bank's: 6.50 dollars are no 650 fen."""
+    async with open_desk() as desk:
+        charge = await created(desk)
+        desk.pay()
+        desk.mock.dispute("p-1", "won")
+        desk.mock.dispute("p-1", amount=650, currency="usd")
+        report = await desk.gateway.query(charge)
+    assert (1999, 1999) == (report.amount, report.refunded)
+
+
 async def test_a_disputed_charge_is_not_refunded() -> None:
     """Stripe refuses, and says why."""
     async with open_desk() as desk:

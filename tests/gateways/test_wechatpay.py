@@ -11,6 +11,8 @@ from gateway_mock.shopper import Script
 from payonce.domain.errors import GatewayAmbiguous, GatewayRefused, GatewayRetryable
 from payonce.domain.ids import refund_id
 from payonce.domain.report import Outcome
+from payonce.gateways.gate import Gate
+from payonce.gateways.guard import Guarded
 from payonce.ports.gateway import ChargeRef, CloseAnswer, NewRefund, RefundOutcome
 from tests.gateways.rigs import (
     CHARGE,
@@ -21,6 +23,8 @@ from tests.gateways.rigs import (
     hostile,
 )
 from tests.gateways.wechatpay_rigs import KEY, NOW, Rig, open_rig, order, refund, signed_answer
+from tests.handlers.fake_meter import FakeMeter
+from tests.handlers.fakes import FakeClock
 from tests.support.wechatpay import other_certificate, sandbox
 
 
@@ -279,6 +283,18 @@ async def test_a_second_refund_after_a_closed_one_is_counted_alone(rig: Rig) -> 
     assert 500 == (await rig.gateway.query(CHARGE)).refunded
 
 
+async def test_a_refund_that_never_was_hides_none_behind_it(rig: Rig) -> None:
+    """WeChat Pay knows nothing of one that it refused, or that a person rejected."""
+    await paid(rig, refunds="failed")
+    await rig.gateway.refund(refunding(2, 500))
+    assert 0 == (await rig.gateway.query(CHARGE)).refunded
+    rig.mock.books.charges["p-1"].script = Script(pays_after_s=0.0, refunds="abnormal")
+    rig.mock._refunded_at.clear()
+    await rig.gateway.refund(refunding(4, 500))
+    report = await rig.gateway.query(CHARGE)
+    assert (500, "") == (report.refunded, report.reason)
+
+
 async def test_a_refund_by_somebody_else_may_be_all(rig: Rig) -> None:
     """Nobody tells how much: the whole amount counts as gone, and the reason says so."""
     await paid(rig)
@@ -307,6 +323,21 @@ async def test_refunds_of_an_order_lie_a_minute_apart(rig: Rig) -> None:
     assert 60.0 == caught.value.retry_after_s
     again = await rig.gateway.refund(refunding(1, 500))
     assert (RefundOutcome.SUCCEEDED, 500) == (again.outcome, rig.mock.books.charges["p-1"].refunded)
+
+
+@pytest.mark.parametrize("code", ["RESOURCE_NOT_EXISTS", "FREQUENCY_LIMITED"])
+async def test_a_refund_that_comes_later_holds_up_nobody_else(code: str) -> None:
+    """Its minute is its own; only a Retry-After is about the gateway."""
+    told = {"code": code, "message": "not now"}
+    async with (
+        hostile(always(signed_answer(KEY, told, 403))) as server,
+        open_rig(server.url) as rig,
+    ):
+        gate = Gate("mock", 0, FakeMeter(), FakeClock())
+        with pytest.raises(GatewayRetryable) as caught:
+            await Guarded(rig.gateway, gate).refund(NEW_REFUND)
+    assert 60.0 == caught.value.retry_after_s
+    assert await gate.enter("create") is None
 
 
 async def test_an_order_that_refunds_do_not_find_is_asked_for_again() -> None:

@@ -1,11 +1,17 @@
 """The platform's certificates change while payonce runs: which are fetched, and which believed."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway_mock.wechatpay_keys import PlatformKey
 from payonce.domain.errors import Unavailable
@@ -22,6 +28,8 @@ from tests.gateways.wechatpay_rigs import (
     signed_answer,
 )
 from tests.support.wechatpay import other_certificate
+
+YEAR = timedelta(days=365)
 
 
 @pytest.fixture
@@ -56,6 +64,17 @@ async def test_without_a_configured_key_certificates_are_fetched() -> None:
         assert (await rig.gateway.create(NEW_CHARGE)).qr
         assert await rig.gateway.check_callback(signed(), PAID, NOW)
         assert 1 == rig.asked("certificates")
+
+
+async def test_a_certificate_that_has_run_out_proves_nothing() -> None:
+    """Neither one that was fetched while it held, nor one that is handed out still."""
+    async with open_rig(known=[]) as rig:
+        assert await rig.gateway.check_callback(signed(), PAID, NOW)
+        rig.clock.ahead_s = timedelta(days=20 * 365).total_seconds()
+        with pytest.raises(Unavailable, match="is not known"):
+            await rig.gateway.check_callback(signed(), PAID, NOW)
+        assert 2 == rig.asked("certificates")
+        assert Outcome.UNKNOWN is (await rig.gateway.query(CHARGE)).outcome
 
 
 async def test_an_unknown_key_shall_come_again_and_is_asked_for_once_a_minute(rig: Rig) -> None:
@@ -104,6 +123,25 @@ def certificates(*keys: PlatformKey, names: Mapping[str, str] | None = None) -> 
             for one in keys
         ]
     }
+
+
+async def test_a_certificate_of_another_kind_of_key_is_left_alone() -> None:
+    """The one beside it is believed; a curve that nobody here knows (SM2) breaks nothing."""
+    stranger = other_certificate()
+    listed = certificates(replace(stranger, pem=sm2_certificate()), stranger)
+    raw = signed_answer(KEY, listed)
+    async with hostile(always(raw)) as server, open_rig(server.url) as rig:
+        assert await rig.gateway.check_callback(signed(key=stranger), PAID, NOW)
+
+
+def sm2_certificate() -> str:
+    """Return a certificate of P-256 that calls its curve SM2, whose name is as long."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 7, NOW, NOW + YEAR)
+    der = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+    p256, sm2 = bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a811ccf5501822d")
+    told = base64.encodebytes(der.replace(p256, sm2)).decode()
+    return f"-----BEGIN CERTIFICATE-----\n{told}-----END CERTIFICATE-----\n"
 
 
 STRANGER = other_certificate()

@@ -1,5 +1,6 @@
 """`kind = "wechatpay"`: what its keys take, and what is said of what they do not take."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,16 @@ CURVE = ec.generate_private_key(ec.SECP256R1())
 CURVE_PUBLIC = (
     CURVE.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 )
+
+
+def as_sm2(pem: str) -> str:
+    """Return a PEM of P-256 as one of SM2, whose name is as long: nothing here knows that curve."""
+    first, *lines, last = pem.strip().splitlines()
+    p256, sm2 = bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a811ccf5501822d")
+    told = base64.b64encode(base64.b64decode("".join(lines)).replace(p256, sm2)).decode()
+    return f"{first}\n{told}\n{last}\n"
+
+
 LOCKED = pem_of(MADE.merchant, BestAvailableEncryption(b"x"))
 BROKEN = "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----"
 OTHER = other_certificate()
@@ -129,6 +140,7 @@ SLIPS: list[tuple[str, str | None, str, str]] = [
     ("private_key", CERTIFICATE.pem, "private_key", "is not a private key in PEM"),
     ("private_key", LOCKED, "private_key", "is encrypted"),
     ("private_key", pem_of(CURVE), "private_key", "is not an RSA key"),
+    ("private_key", as_sm2(pem_of(CURVE)), "private_key", "is not an RSA key"),
     ("private_key", pem_of(SMALL), "private_key", "has 1024 bits"),
     ("private_key", BROKEN + "x" * 20_000, "private_key", "is too long"),
     ("api_v3_key", None, "api_v3_key", "is missing"),
@@ -160,6 +172,12 @@ SLIPS: list[tuple[str, str | None, str, str]] = [
     (
         "public_keys",
         json.dumps({"AB12": CURVE_PUBLIC}),
+        "public_keys.AB12",
+        "is not an RSA key",
+    ),
+    (
+        "public_keys",
+        json.dumps({"AB12": as_sm2(CURVE_PUBLIC)}),
         "public_keys.AB12",
         "is not an RSA key",
     ),

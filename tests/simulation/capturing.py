@@ -36,7 +36,7 @@ class SimCapturing(SimGateway):
         if trouble == "before" or not capture.may_leave():
             return LOST
         if trouble == "busy":
-            return busy(Outcome.APPROVED)
+            return busy(Outcome.UNKNOWN if capture.is_repeat else Outcome.APPROVED)
         self._check_fresh(payment_id, asked_s)
         if self._link.world.chance.strikes("gateway.capture_late"):
             self._capturing.capture_late(payment_id)

@@ -55,11 +55,15 @@ class Unroutable(PayonceError):
 
 @dataclass
 class GatewayRetryable(PayonceError):
-    """The gateway did not take the call: nothing happened there, ask again later."""
+    """The gateway did not take the call: nothing happened there, ask again later.
+
+    `alone`: that is said of what was asked for, not of the gateway, which others may go on asking.
+    """
 
     gateway: str
     problem: str
     retry_after_s: float | None = None
+    alone: bool = False
 
     def __str__(self) -> str:
         return f"gateway {self.gateway} asks to come back later: {self.problem}"

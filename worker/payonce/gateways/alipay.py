@@ -123,7 +123,8 @@ class AlipayGateway(Account):
         self._check_currency(charge.currency)
         order = words.order_of(charge, self._credentials.seller_id, self._now() + LONGEST)
         answer = self._accepted(
-            await self._ask("create", "alipay.trade.precreate", order, charge.notify_url)
+            await self._ask("create", "alipay.trade.precreate", order, charge.notify_url),
+            words.ENDED,
         )
         made = decode(words.created, answer.content)
         if isinstance(made, Nonsense):
@@ -230,22 +231,27 @@ class AlipayGateway(Account):
             problem = f"{currency}; Alipay takes {words.CURRENCY} alone"
             raise GatewayRefused(self.name, "unsupported-currency", problem)
 
-    def _accepted(self, answer: Proven | Answer | NoAnswer) -> Proven:
-        """Return an answer that says yes; raise what another one means for a call that acts."""
+    def _accepted(
+        self, answer: Proven | Answer | NoAnswer, unclear: frozenset[str] = frozenset()
+    ) -> Proven:
+        """Return an answer that says yes; raise what another one means for a call that acts.
+
+        `unclear`: refusals that leave open what became of the thing that was asked for.
+        """
         if isinstance(answer, Proven):
-            return self._agreed(answer)
+            return self._agreed(answer, unclear)
         if isinstance(answer, NoAnswer) and not answer.sent:
             raise GatewayRetryable(self.name, answer.problem)
         if isinstance(answer, Answer) and is_not_taken(answer):
             raise GatewayRetryable(self.name, f"http-{answer.status}", answer.retry_after_s)
         raise GatewayAmbiguous(self.name, unknown(answer).reason)
 
-    def _agreed(self, answer: Proven) -> Proven:
+    def _agreed(self, answer: Proven, unclear: frozenset[str]) -> Proven:
         if answer.is_success:
             return answer
         if answer.is_busy:
             raise GatewayRetryable(self.name, answer.words)
-        if answer.is_refusal and answer.sub_code not in words.ENDED:
+        if answer.is_refusal and answer.sub_code not in unclear:
             raise GatewayRefused(self.name, answer.sub_code or answer.code, answer.words)
         raise GatewayAmbiguous(self.name, answer.words)
 

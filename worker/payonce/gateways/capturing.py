@@ -167,7 +167,12 @@ class Capturing:
         """Take the money; a capture whose outcome is not known is asked about."""
         attempt = claimed.capture.attempt
         latest = claimed_at + CAPTURE_SENT_WITHIN
-        capture = NewCapture(charge, attempt, lambda: self._clock.now() <= latest)
+        capture = NewCapture(
+            charge,
+            attempt,
+            lambda: self._clock.now() <= latest,
+            is_repeat=not claimed.is_first,
+        )
         report = await self._gateway.capture(capture)
         log.info(
             "payment.capture_answered",

@@ -114,7 +114,7 @@ class Guarded:
         )
 
     def _heed(self, error: GatewayRetryable) -> None:
-        if error.retry_after_s:
+        if error.retry_after_s and not error.alone:
             self._gate.note_retry_after(error.retry_after_s)
 
 

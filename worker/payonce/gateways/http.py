@@ -139,7 +139,8 @@ class HttpGateway(Account):
         if answer.status == 404:
             return RefundReport(RefundOutcome.NOT_FOUND)
         if answer.status != 200:
-            return RefundReport(RefundOutcome.UNKNOWN, f"http-{answer.status}")
+            wait_s = answer.retry_after_s
+            return RefundReport(RefundOutcome.UNKNOWN, f"http-{answer.status}", wait_s)
         found = decode(refunds, answer.body)
         return refund_report(found, refund_id, charge.payment_id)
 

@@ -132,7 +132,7 @@ class PaypalGateway(Account):
             case NoAnswer():
                 return replace(unknown(answer), spared=not answer.sent)
             case Answer():
-                return _capture_report(answer, charge)
+                return _capture_report(answer, charge, is_repeat=capture.is_repeat)
 
     async def refund(self, refund: NewRefund) -> RefundReport:
         """Refund the order's capture; the same refund_id again is the same refund, for 45 days."""
@@ -283,8 +283,12 @@ def _report_in(answer: Answer, charge: ChargeRef) -> GatewayReport:
     return words.report_of(order)
 
 
-def _capture_report(answer: Answer, charge: ChargeRef) -> GatewayReport:
-    """Return what a capture was answered: APPROVED where it took nothing and may be repeated."""
+def _capture_report(answer: Answer, charge: ChargeRef, *, is_repeat: bool) -> GatewayReport:
+    """Return what a capture was answered: APPROVED where it took nothing and may be repeated.
+
+    Of a repeat that only a refusal which names its reason says: PayPal weighed the order, so what
+    was sent before under this key is over. A repeat that was not let in tells nothing of that.
+    """
     if answer.status in OK:
         report = _report_in(answer, charge)
         if report.outcome in {Outcome.SUCCEEDED, Outcome.FAILED}:
@@ -294,14 +298,16 @@ def _capture_report(answer: Answer, charge: ChargeRef) -> GatewayReport:
         return report if is_taken else replace(report, outcome=Outcome.UNKNOWN)
     ref, issues = charge.gateway_ref, words.issues(answer)
     reason = words.said(answer).lower() or f"http-{answer.status}"
+    is_weighed = answer.status == 422 and bool(issues)
+    not_taken = Outcome.UNKNOWN if is_repeat and not is_weighed else Outcome.APPROVED
     if is_not_taken(answer):
         wait_s = answer.retry_after_s
-        return GatewayReport(Outcome.APPROVED, ref, reason=reason, retry_after_s=wait_s)
+        return GatewayReport(not_taken, ref, reason=reason, retry_after_s=wait_s)
     if answer.status == 422 and issues & words.DECLINES:
         return GatewayReport(Outcome.FAILED, ref, reason=reason)
     is_refused = answer.status in {400, 401, 403, 404, 422}
     if is_refused and not issues & words.MAYBE_CAPTURED:
-        return GatewayReport(Outcome.APPROVED, ref, reason=reason)
+        return GatewayReport(not_taken, ref, reason=reason)
     return GatewayReport(Outcome.UNKNOWN, ref, reason=reason)
 
 

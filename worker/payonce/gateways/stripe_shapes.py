@@ -95,9 +95,10 @@ class Refund(msgspec.Struct):
 
 
 class Dispute(msgspec.Struct):
-    """A dispute: money that is taken back by the shopper's bank."""
+    """A dispute: money that is taken back by the shopper's bank, in whatever currency."""
 
     amount: int
+    currency: str
     status: str
 
 

@@ -176,13 +176,16 @@ def reversed_by(disputes: Iterable[Dispute], report: GatewayReport) -> GatewayRe
     """Return the report with the money that disputes took counted as gone.
 
     Stripe takes a disputed amount at once and gives it back where the dispute is won
-    (docs.stripe.com/disputes/how-disputes-work): until then the order is not surely paid.
+    (docs.stripe.com/disputes/how-disputes-work): until then the order is not surely paid. A dispute
+    may be in another currency than its charge: how much of that it took, nobody says; then all.
     """
-    gone = sum(one.amount for one in disputes if _takes_money(one.status))
+    taking = [one for one in disputes if _takes_money(one.status)]
     amount, currency = report.amount or 0, report.currency or ""
     try:
-        refunded = report.refunded + SCALE.from_minor(gone, currency)
+        refunded = report.refunded + SCALE.from_minor(sum(one.amount for one in taking), currency)
     except InvalidField:
+        refunded = amount
+    if any(one.currency.upper() != currency for one in taking):
         refunded = amount
     return replace(report, refunded=min(refunded, amount))
 

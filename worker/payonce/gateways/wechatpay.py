@@ -203,7 +203,7 @@ class WechatPayGateway(Account):
         for attempt in range(1, MOST_REFUNDS + 1):
             found = await self._find_refund(refund_id_of(payment_id, attempt))
             if isinstance(found, RefundReport) and found.outcome is RefundOutcome.NOT_FOUND:
-                break
+                continue  # it may have been refused or rejected, and the next one not
             if not isinstance(found, words.Refund) or words.refund_problem(found, payment_id):
                 return GatewayReport(Outcome.UNKNOWN, reason="its refunds could not be asked about")
             ours += 1
@@ -238,13 +238,15 @@ class WechatPayGateway(Account):
     ) -> Answer:
         """Return an answer that says yes; raise what another one means, by its code.
 
-        `later`: codes after which the same may be asked for again, `wait_s`: so much later.
+        `later`: codes after which the same may be asked for again, `wait_s`: so much later. That is
+        our own pace for it: nobody asked for the gateway to be spared.
         """
         if isinstance(answer, Answer) and 400 <= answer.status < 500:
             code = words.code_of(answer)
             if answer.status == 429 or code in words.BUSY | later:
                 problem = words.words_of(answer) or f"http-{answer.status}"
-                raise GatewayRetryable(self.name, problem, answer.retry_after_s or wait_s)
+                asked_s = answer.retry_after_s
+                raise GatewayRetryable(self.name, problem, asked_s or wait_s, alone=not asked_s)
             if code is None and answer.status != TIMED_OUT:
                 raise GatewayAmbiguous(self.name, f"http-{answer.status} without a code")
             if code in words.PAID:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import msgspec
 import structlog
 from cryptography import x509
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -126,11 +126,20 @@ class Signer:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """The key of a certificate that was handed out, and when that ends, in seconds since 1970."""
+
+    key: RSAPublicKey
+    until_s: float
+
+
 class Keyring:
     """WeChat Pay's public keys: those of the configuration, and the certificates it hands out.
 
     `fetch` asks for the certificates (GET /v3/certificates). Nothing of them is believed but what
-    is sealed with the APIv3 key, and then signed by a key that is known or came along.
+    is sealed with the APIv3 key, and then signed by a key that is known or came along. What has run
+    out proves nothing any more: its key may be anybody's by then.
     """
 
     def __init__(
@@ -141,7 +150,7 @@ class Keyring:
     ) -> None:
         self._configured = dict(credentials.public_keys)
         self._api_v3_keys = tuple(one.reveal().encode() for one in credentials.api_v3_keys)
-        self._fetched: dict[str, RSAPublicKey] = {}
+        self._fetched: dict[str, _Fetched] = {}
         self._fetch = fetch
         self._clock = clock
         self._asked_at: float | None = None
@@ -181,7 +190,12 @@ class Keyring:
 
     def _known(self, serial: str) -> RSAPublicKey | None:
         number = _number(serial)
-        return self._configured.get(number) or self._fetched.get(number)
+        return self._configured.get(number) or self._in_force(self._fetched).get(number)
+
+    def _in_force(self, fetched: Mapping[str, _Fetched]) -> dict[str, RSAPublicKey]:
+        """Return the keys of certificates that have not run out."""
+        now_s = self._clock()
+        return {number: one.key for number, one in fetched.items() if now_s <= one.until_s}
 
     def _may_ask(self) -> bool:
         since_s = REFRESH_AFTER_S if self._asked_at is None else self._clock() - self._asked_at
@@ -196,22 +210,23 @@ class Keyring:
                 problem = found.problem
             else:
                 fresh = dict(self._certified(found.data))
-                if _is_signed_by(self._configured | self._fetched | fresh, answer):
+                in_force = self._in_force(self._fetched | fresh)
+                if _is_signed_by(self._configured | in_force, answer):
                     self._fetched = fresh
                     log.info("certificates.fetched", serials=sorted(fresh))
                     return
                 problem = "the answer's signature does not hold"
         log.warning("certificates.not_fetched", reason=problem)
 
-    def _certified(self, listed: Iterable[_Certificate]) -> Iterable[tuple[str, RSAPublicKey]]:
+    def _certified(self, listed: Iterable[_Certificate]) -> Iterable[tuple[str, _Fetched]]:
         for one in listed:
             try:
                 certificate = x509.load_pem_x509_certificate(self.open(one.encrypt_certificate))
                 key, number = certificate.public_key(), f"{certificate.serial_number:X}"
-            except (InvalidField, ValueError):
+            except (InvalidField, ValueError, UnsupportedAlgorithm):
                 continue
             if isinstance(key, RSAPublicKey) and number == _number(one.serial_no):
-                yield number, key
+                yield number, _Fetched(key, certificate.not_valid_after_utc.timestamp())
 
 
 def unseal(key: bytes, sealed: Sealed) -> bytes | None:

@@ -99,11 +99,13 @@ class NewCapture:
     """A charge whose money shall be taken; `attempt` grows after a definite refusal alone.
 
     `may_leave` is asked directly before the call, after all waiting: the decision may have aged.
+    `is_repeat`: this attempt may have been sent before, and may take effect any moment.
     """
 
     charge: ChargeRef
     attempt: int
     may_leave: Callable[[], bool] = field(default=lambda: True, compare=False)
+    is_repeat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +220,7 @@ class CapturingGateway(Gateway, Protocol):
         """Take the money of an APPROVED charge, idempotent by payment_id and attempt; never raises.
 
         FAILED: definitely refused. APPROVED: not taken either, but it may be later. PENDING: taken,
-        and on its way. `spared`: nothing was sent.
+        and on its way. `spared`: nothing was sent. FAILED and APPROVED are said of the attempt: of
+        a repeat that was merely not taken nothing follows for what was sent before.
         """
         ...

@@ -1,6 +1,7 @@
 """RSA keys as a configuration holds them: PEM text, checked, and never shown."""
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
@@ -19,6 +20,9 @@ def private_key(key: str, value: object) -> RSAPrivateKey:
         found = load_pem_private_key(text, password=None)
     except TypeError:
         raise BadSettings(key, "is encrypted", _PRIVATE) from None
+    except UnsupportedAlgorithm:
+        # Such as SM2, which WeChat Pay and Alipay hand out beside RSA.
+        raise BadSettings(key, "is not an RSA key", _PRIVATE) from None
     except ValueError:
         raise BadSettings(key, "is not a private key in PEM", _PRIVATE) from None
     if not isinstance(found, RSAPrivateKey):
@@ -32,6 +36,8 @@ def public_key(key: str, value: object) -> tuple[RSAPublicKey, str | None]:
     text = _pem(key, value, _PUBLIC)
     try:
         found, serial = _read(text)
+    except UnsupportedAlgorithm:
+        raise BadSettings(key, "is not an RSA key", _PUBLIC) from None
     except ValueError:
         raise BadSettings(key, "is neither a certificate nor a public key", _PUBLIC) from None
     if not isinstance(found, RSAPublicKey):
