@@ -163,6 +163,16 @@ async def test_what_changed_while_redis_was_away_is_told_when_it_is_back(
         assert other.is_heard()
 
 
+async def test_a_connection_that_broke_is_counted(redis_url: str) -> None:
+    """However soon it is there again: what was told meanwhile is lost."""
+    async with hearing(redis_url) as changes, aioredis.from_url(redis_url) as client:
+        assert 0 == changes.losses()
+        await client.client_kill_filter(_type="pubsub")
+        await eventually(lambda: changes.losses() == 1)
+        assert await eventually(changes.is_heard, 15)
+        assert 1 == changes.losses()
+
+
 async def test_a_redis_that_freezes_is_not_heard(servers: Servers, redis_url: str) -> None:
     """Its connections stay open, and nothing comes."""
     async with hearing(redis_url) as changes:

@@ -140,6 +140,32 @@ async def test_every_key_ends_by_itself(
     await cache.close()
 
 
+async def test_a_crowd_does_not_take_redis_for_away(redis_url: str) -> None:
+    """Five hundred orders at once have their locks, by few connections; all are given back."""
+    meter = FakeMeter()
+    locks = RedisLocks(redis_url, meter)
+    taken = await asyncio.gather(*(locks.take(f"o{n}", 60, NOBODY_S) for n in range(500)))
+    assert {LockOutcome.TAKEN} == {one.outcome for one in taken}
+    assert [True] * 500 == await asyncio.gather(*(one.release() for one in taken))
+    again = await asyncio.gather(*(locks.take(f"o{n}", 60, NOBODY_S) for n in range(500)))
+    assert {LockOutcome.TAKEN} == {one.outcome for one in again}
+    assert [] == meter.of("server_away")
+    await locks.close()
+
+
+async def test_a_frozen_redis_holds_up_no_crowd_for_long(servers: Servers, redis_url: str) -> None:
+    """Nor does everybody of it find out for himself, one after the other."""
+    locks = RedisLocks(redis_url, FakeMeter())
+    servers.redis.pause()
+    try:
+        async with asyncio.timeout(SOCKET_TIMEOUT_S * 8):
+            taken = await asyncio.gather(*(locks.take(f"o{n}", 1, 30.0) for n in range(500)))
+    finally:
+        servers.redis.resume()
+    assert {LockOutcome.AWAY} == {one.outcome for one in taken}
+    await locks.close()
+
+
 async def test_without_redis_everybody_goes_on() -> None:
     """At once, and it is counted."""
     meter = FakeMeter()

@@ -11,7 +11,9 @@ from payonce.domain.errors import BadCallback
 from payonce.edge import Edge, bodies
 from payonce.edge.auth import Auth
 from payonce.edge.bodies import read_form, read_object
+from payonce.edge.notify import notify_routes
 from payonce.edge.ops import Ops
+from payonce.edge.refunds import refund_routes
 from payonce.edge.webhooks import Webhooks
 from payonce.ports.gateway import CallbackAnswer
 from payonce.settings import HttpSettings, Secret
@@ -65,10 +67,14 @@ class Door:
         # What these routes would use after the body is never reached.
         webhooks = Webhooks(self.receiver, nothing, auth, nothing, note)  # type: ignore[arg-type]
         ops = Ops(auth, {}, nothing, nothing, note)  # type: ignore[arg-type]
-        routes = [web.post("/object", by_object), web.post("/form", by_form)]
-        self.edge = Edge(
-            settings, {}, CollectorRegistry(), [*routes, *webhooks.routes(), *ops.routes()]
-        )
+        routes = [
+            *(web.post("/object", by_object), web.post("/form", by_form)),
+            *webhooks.routes(),
+            *ops.routes(),
+            *refund_routes(auth, nothing, nothing),  # type: ignore[arg-type]
+            *notify_routes(auth, nothing),  # type: ignore[arg-type]
+        ]
+        self.edge = Edge(settings, {}, CollectorRegistry(), routes)
 
     async def say(self, head: str, *pieces: bytes) -> tuple[int, float]:
         """Send a head and some pieces; return the status, and after how many seconds it came."""
@@ -107,7 +113,14 @@ async def door(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Door]:
     await running
 
 
-ROUTES = ("/object", "/form", "/v1/webhooks/mock", "/v1/ops/parked/replay")
+NEED_NONE = (
+    "/v1/ops/webhooks/7/replay",
+    "/v1/ops/refunds/r-1/approve",
+    "/v1/ops/unacknowledged/o-1/notify",
+)
+"""Routes that ask for no body, and do nothing either before it is known to be within bounds."""
+
+ROUTES = ("/object", "/form", "/v1/webhooks/mock", "/v1/ops/parked/replay", *NEED_NONE)
 each_route = pytest.mark.parametrize("path", ROUTES)
 
 

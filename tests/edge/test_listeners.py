@@ -245,6 +245,22 @@ async def test_a_look_now_and_then_finds_what_was_lost(house: House) -> None:
     assert 4 == house.states.looks
 
 
+async def test_what_was_lost_between_two_turns_is_looked_for_at_the_next_one(house: House) -> None:
+    """A connection that broke and is there again may have missed something all the same."""
+    one = await house.join()
+    await taken(one)
+    for _ in range(2):
+        await house.listeners.run_once()
+    house.changes.is_away = True
+    house.states.put("o1", "PAID")
+    house.changes.is_away = False
+    await house.listeners.run_once()
+    assert (2, 1) == (await taken(one), house.meter.healed)
+    looks = house.states.looks
+    await house.listeners.run_once()
+    assert looks == house.states.looks
+
+
 async def test_a_look_that_fails_is_made_up_for(house: House) -> None:
     """The next turn looks, and not one of ten turns later."""
     one = await house.join()

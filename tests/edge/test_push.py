@@ -285,3 +285,19 @@ async def _status_of(answer: aiohttp.ClientResponse, wanted: str) -> str:
         await answer.content.readline()
         data = (await answer.content.readline()).decode().partition(": ")[2]
         return str(json.loads(data)["status"])
+
+
+@pytest.mark.parametrize(("kind", "more"), [("events", ""), ("ws", UPGRADE)])
+async def test_who_leaves_before_he_is_answered_is_no_fault(kind: str, more: str) -> None:
+    """The order was still being read; nothing is left of him, and no fault of ours is logged."""
+    with capture_logs() as logs:
+        async with opened() as door:
+            door.states.gate.clear()
+            client = await door.connect(kind=kind, more=more)
+            await eventually(lambda: bool(door.listeners._all()))
+            [leaving] = door.listeners._all()
+            client.close()
+            await eventually(leaving.client.is_gone)
+            door.states.gate.set()
+            await eventually(lambda: not door.listeners._all())
+    assert [] == [line for line in logs if line["log_level"] in {"warning", "error"}]

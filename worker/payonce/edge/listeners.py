@@ -140,6 +140,7 @@ class Listeners:
         self._topics: dict[str, Topic] = {}
         self._count = 0
         self._was_heard = False
+        self._losses = 0
         self._turns = 0
         self._nobody = asyncio.Event()
         self._nobody.set()
@@ -192,7 +193,8 @@ class Listeners:
             if one.client.is_gone():
                 one.end()
         was_heard, self._was_heard = self._was_heard, self._changes.is_heard()
-        is_deaf = not (was_heard and self._was_heard)
+        losses, self._losses = self._losses, self._changes.losses()
+        is_deaf = not (was_heard and self._was_heard) or losses != self._losses
         self._turns = LOOK_EACH if is_deaf else self._turns + 1
         if self._turns < LOOK_EACH:
             return False

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from payonce.domain.errors import InvalidField
 from payonce.edge.auth import Auth
-from payonce.edge.bodies import read_object
+from payonce.edge.bodies import read_body, read_object
 from payonce.edge.refunds import refusing
 
 
@@ -29,6 +29,7 @@ def notify_routes(auth: Auth, desk: Desk) -> Iterator[web.RouteDef]:
     async def one(request: web.Request) -> web.Response:
         by = auth.require_operator(request)
         order_id = request.match_info["order_id"]
+        await read_body(request)
         await desk.notify(order_id, by)
         return web.json_response({"order_id": order_id, "due": True}, status=202)
 

@@ -101,6 +101,9 @@ _LAST = Parameter(
 
 _INVALID = {422: ("invalid",)}
 _NOT_FOUND = {404: ("not-found",)}
+_NO_BODY = {408: ("timeout",), 413: ("too-large",)}
+"""Of what is posted without a body: one that comes all the same has the same bounds."""
+
 _APPLYING: Mapping[int, tuple[str, ...]] = {
     409: ("order-paid", "order-cancelled", "superseded", "in-hand"),
     422: ("invalid", "idempotency-key-reused"),
@@ -214,7 +217,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "Have one paid order told again now",
         Who.OPERATOR,
         {202: views.OrderDue},
-        {**_NOT_FOUND, 409: ("order-not-paid", "order-acknowledged"), **_INVALID},
+        {**_NOT_FOUND, 409: ("order-not-paid", "order-acknowledged"), **_INVALID, **_NO_BODY},
     ),
     ("GET", "/v1/ops/parked"): _listing(
         "list_parked", "Messages that were put aside", views.ParkedMessage
@@ -258,7 +261,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "Set aside what holds a refund",
         Who.OPERATOR,
         {200: views.Refund},
-        {**_NOT_FOUND, 409: _APPROVING},
+        {**_NOT_FOUND, 409: _APPROVING, **_NO_BODY},
     ),
     ("POST", "/v1/ops/refunds/{id}/reject"): Operation(
         "reject_refund",
@@ -287,7 +290,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "Have a callback applied again",
         Who.OPERATOR,
         {200: views.CallbacksReplayed},
-        _NOT_FOUND | _INVALID,
+        {**_NOT_FOUND, **_INVALID, **_NO_BODY},
     ),
     ("GET", "/healthz"): Operation("alive", "Alive", Who.ANYBODY, {200: views.Alive}),
     ("GET", "/readyz"): Operation(

@@ -113,19 +113,24 @@ class Push:
             )
             if not socket.can_prepare(request):
                 raise Refused(HTTPStatus.BAD_REQUEST, "no-websocket", ASK_FOR_SOCKET)
-            await socket.prepare(request)
-            sending = asyncio.create_task(self._send_all(socket, listener))
             try:
-                async for _ in socket:
-                    # Nothing that a client says has a meaning; too long a message ends the stream.
-                    pass
+                await socket.prepare(request)
+                await self._converse(socket, listener)
             except ConnectionError:
-                # An answer to a ping finds the client gone.
+                # The client went before it was answered, or an answer to a ping finds it gone.
                 log.debug("stream.hung_up", order_id=listener.topic.order_id)
-            finally:
-                listener.end()
-                await sending
             return socket
+
+    async def _converse(self, socket: web.WebSocketResponse, listener: Listener) -> None:
+        """Send states until one side ends the stream."""
+        sending = asyncio.create_task(self._send_all(socket, listener))
+        try:
+            async for _ in socket:
+                # Nothing that a client says has a meaning; too long a message ends the stream.
+                pass
+        finally:
+            listener.end()
+            await sending
 
     async def _send_all(self, socket: web.WebSocketResponse, listener: Listener) -> None:
         try:

@@ -9,7 +9,7 @@ from payonce.domain.errors import Conflict, InvalidField, UnknownId
 from payonce.domain.ids import check_id
 from payonce.domain.money import check_amount
 from payonce.edge.auth import Auth
-from payonce.edge.bodies import read_object
+from payonce.edge.bodies import read_body, read_object
 from payonce.edge.problems import Refused
 from payonce.ports import views
 
@@ -111,6 +111,7 @@ class RefundRoutes:
         """Set aside what holds a refund."""
         by = self._auth.require_operator(request)
         refund_id = request.match_info["id"]
+        await read_body(request)
         await self._desk.approve(refund_id, by)
         return web.json_response(await self._shown.refund(refund_id))
 

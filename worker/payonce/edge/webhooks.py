@@ -85,6 +85,7 @@ class Webhooks:
     async def _replay(self, request: web.Request) -> web.Response:
         by = self._auth.require_operator(request)
         inbox_id = _whole(request.match_info["inbox_id"], "inbox_id")
+        await read_body(request)
         await self._note(by, "replay callback", str(inbox_id))
         if not await self._desk.replay([inbox_id], self._clock.now()):
             raise Refused(HTTPStatus.NOT_FOUND, "not-found", f"no callback {inbox_id} is kept")

@@ -22,6 +22,10 @@ class Changes(Protocol):
         """Say whether changes of other processes arrive at present, as far as is known."""
         ...
 
+    def losses(self) -> int:
+        """Return how often it was found that they did not arrive; they may have since."""
+        ...
+
     async def run(self) -> None:
         """Hear the other processes, for ever; needed only where somebody subscribes."""
         ...

@@ -24,7 +24,8 @@ from payonce.domain.errors import InvalidField
 
 log = structlog.get_logger(__name__)
 
-MOST_LISTED = 1_000
+MOST_LISTED = 1_001
+"""The longest page, and the message behind it that tells of another one."""
 MOST_REPLAYED = 10_000
 _TIMEOUT_S = 10.0
 

@@ -53,6 +53,7 @@ class RedisChanges:
         self._waiting: dict[str, int] = {}
         self._sending: asyncio.Task[None] | None = None
         self._heard_at: float | None = None
+        self._losses = 0
 
     def belong_to(self, installation: str) -> None:
         """Keep to the channel of one installation."""
@@ -77,6 +78,10 @@ class RedisChanges:
         """Say whether Redis has been heard within the last 1.5 s."""
         return self._heard_at is not None and self._clock() - self._heard_at < DEAF_AFTER_S
 
+    def losses(self) -> int:
+        """Return how often Redis was heard no more."""
+        return self._losses
+
     async def run(self) -> None:
         """Hear the other processes, for ever."""
         backoff = Backoff(PAUSE_LEAST_S, PAUSE_MOST_S)
@@ -85,6 +90,7 @@ class RedisChanges:
                 await self._hear(backoff)
             except (TimeoutError, RedisError, OSError) as error:
                 if self._heard_at is not None:
+                    self._losses += 1
                     log.warning("changes.lost", reason=f"{type(error).__name__} {error}"[:200])
                 self._heard_at = None
             await asyncio.sleep(backoff.next_s())

@@ -1,5 +1,6 @@
 """A way to Redis that is never in the way: bounded in time, left alone while it fails."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -20,6 +21,9 @@ log = structlog.get_logger(__name__)
 
 SERVER = "redis"
 SOCKET_TIMEOUT_S = 0.4
+MOST_ASKING = 32
+"""Commands of one client at a time, hence its connections: the library has 100, and refuses what
+is beyond as if Redis were away."""
 PAUSE_LEAST_S, PAUSE_MOST_S = 1.0, 5.0
 _CA_OPTION = "ssl_ca_certs in its URL"
 _TIMEOUTS = (TimeoutError, RedisTimeoutError)
@@ -46,6 +50,7 @@ class RedisLink:
         self._place = url.rpartition("@")[2].removeprefix("rediss://").partition("?")[0]
         self._meter = meter
         self._clock = clock
+        self._places = asyncio.Semaphore(MOST_ASKING)
         self._backoff = Backoff(PAUSE_LEAST_S, PAUSE_MOST_S)
         self._away_until = 0.0
         self._lost = False
@@ -64,17 +69,15 @@ class RedisLink:
         return self._clock() < self._away_until
 
     async def use(self, work: Callable[[], Awaitable[Answer]]) -> Answer | None:
-        """Return what Redis answers; None, and a pause, where it does not."""
-        try:
-            answer = await work()
-        except (TimeoutError, RedisError, OSError) as error:
-            self._on_failure(error)
-            return None
-        if self._lost:
-            self._lost = False
-            self._backoff.reset()
-            log.info("redis.restored")
-        return answer
+        """Return what Redis answers; None, and a pause, where it does not.
+
+        Of a crowd each waits for its turn; who waited leaves a Redis alone that failed meanwhile.
+        """
+        waits = self._places.locked()
+        async with self._places:
+            if waits and self.is_away():
+                return None
+            return await self._ask(work)
 
     async def ping(self) -> None:
         """Ask Redis whether it answers. Raises Unavailable."""
@@ -86,6 +89,18 @@ class RedisLink:
     async def close(self) -> None:
         """Close the connections."""
         await self.client.aclose()
+
+    async def _ask(self, work: Callable[[], Awaitable[Answer]]) -> Answer | None:
+        try:
+            answer = await work()
+        except (TimeoutError, RedisError, OSError) as error:
+            self._on_failure(error)
+            return None
+        if self._lost:
+            self._lost = False
+            self._backoff.reset()
+            log.info("redis.restored")
+        return answer
 
     def _on_failure(self, error: Exception) -> None:
         self._meter.server_away(SERVER)

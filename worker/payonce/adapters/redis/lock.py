@@ -36,8 +36,7 @@ class RedisOrderLock:
     async def release(self) -> bool:
         """Delete the key if it is still ours; False where it had been held and was lost."""
         client = self._link.client
-        work = client.eval(_RELEASE, 1, self._key, self._token)
-        deleted = await self._link.use(lambda: work)
+        deleted = await self._link.use(lambda: client.eval(_RELEASE, 1, self._key, self._token))
         return not self._is_held or deleted != 0
 
 

@@ -16,7 +16,8 @@
   let busy = false; // a form is under way: nothing else may change the page
   let fetching = null;
   let again = false;
-  let stale = false; // the last fetch of the page failed
+  let stale = false; // the last fetch of the page failed, or came to nothing
+  let choices = 0; // how many were made: what was asked for before one is not what is wanted now
   let endsAt = null;
 
   const page = () => document.getElementById("page");
@@ -61,8 +62,13 @@
     if (answer.status >= 500) {
       throw new Error(`status ${answer.status}`);
     }
-    adopt(await answer.text(), answer.url);
+    const text = await answer.text();
     setTrouble(false);
+    if (options.isWanted()) {
+      adopt(text, answer.url);
+    } else {
+      stale = true;
+    }
   }
 
   // One fetch at a time; what changes meanwhile is fetched after it.
@@ -74,7 +80,9 @@
       again = true;
       return;
     }
-    fetching = load({ address: location.href, request: {} });
+    const before = choices;
+    const isWanted = () => choices === before;
+    fetching = load({ address: location.href, request: {}, isWanted });
     try {
       await fetching;
     } catch {
@@ -214,12 +222,14 @@
       return;
     }
     busy = true;
+    choices += 1;
     const form = event.target;
     const body = new URLSearchParams(new FormData(form, event.submitter));
     page().setAttribute("aria-busy", "true");
     news.textContent = page().dataset.busy;
     try {
-      await load({ address: form.action, request: { method: "POST", body } });
+      const request = { method: "POST", body };
+      await load({ address: form.action, request, isWanted: () => true });
     } catch {
       setTrouble(true);
       page().removeAttribute("aria-busy");
