@@ -10,7 +10,7 @@ from redis import asyncio as aioredis
 from payonce.adapters.memory.cache import MemoryCache
 from payonce.adapters.memory.lock import MemoryLocks
 from payonce.adapters.redis.cache import RedisCache
-from payonce.adapters.redis.link import SOCKET_TIMEOUT_S
+from payonce.adapters.redis.link import PAUSE_LEAST_S, SOCKET_TIMEOUT_S, RedisLink
 from payonce.adapters.redis.lock import RedisLocks
 from payonce.ports.cache import Cache, Seen
 from payonce.ports.lock import LockOutcome, OrderLocks
@@ -164,6 +164,19 @@ async def test_a_frozen_redis_holds_up_no_crowd_for_long(servers: Servers, redis
         servers.redis.resume()
     assert {LockOutcome.AWAY} == {one.outcome for one in taken}
     await locks.close()
+
+
+async def test_commands_that_fail_together_are_one_failure() -> None:
+    """Else the first pause of a busy process would be its longest."""
+    now_s = 0.0
+    link = RedisLink(f"redis://127.0.0.1:{free_port()}/0", FakeMeter(), lambda: now_s)
+    answers = await asyncio.gather(*(link.use(link.client.ping) for _ in range(10)))
+    assert [None] * 10 == answers
+    now_s = PAUSE_LEAST_S - 0.01
+    assert link.is_away()
+    now_s = PAUSE_LEAST_S
+    assert not link.is_away()
+    await link.close()
 
 
 async def test_without_redis_everybody_goes_on() -> None:

@@ -104,7 +104,9 @@ class RedisLink:
 
     def _on_failure(self, error: Exception) -> None:
         self._meter.server_away(SERVER)
-        self._away_until = self._clock() + self._backoff.next_s()
+        if not self.is_away():
+            # Commands that fail together are one failure, not as many.
+            self._away_until = self._clock() + self._backoff.next_s()
         if not self._lost:
             self._lost = True
             log.warning("redis.lost", reason=self._describe(error))
