@@ -119,12 +119,37 @@ async def test_a_single_look_never_goes_on(bench: Bench, report: GatewayReport) 
     assert ["seen", "watch_states", "query", *answered] == bench.journal.calls
 
 
-async def test_a_single_look_past_the_expiry_closes_nothing(bench: Bench) -> None:
-    """The watch has ended before; without a definite word nothing changes."""
+@pytest.mark.parametrize("last", [GatewayReport(Outcome.CLOSED), PAID])
+async def test_a_single_look_past_the_expiry_closes_what_can_still_be_paid(
+    bench: Bench, last: GatewayReport
+) -> None:
+    """The gateway was disturbed when the watch ended: nobody has to wait for a person for it."""
     await bench.registered()
     bench.change("p1", unresolved=True)
+    bench.gateway.will_say(PENDING, last)
     assert DONE == await bench.poll.handle(replace(EXPIRED, mode=Mode.ONCE))
-    assert ["seen", "watch_states", "query", "looked"] == bench.journal.calls
+    assert ["query", "close", "query"] == bench.journal.of("query", "close")
+    assert (last.outcome.name, False) == (bench.payment().status, bench.payment().unresolved)
+    assert "sweep" == bench.store.entries[-1].detail["source"]
+
+
+async def test_a_single_look_that_closes_in_vain_changes_nothing(bench: Bench) -> None:
+    """Nobody is told a second time that it is unresolved."""
+    await bench.registered()
+    bench.change("p1", unresolved=True)
+    bench.gateway.will_say(PENDING, PENDING)
+    assert DONE == await bench.poll.handle(replace(EXPIRED, mode=Mode.ONCE))
+    assert (PaymentStatus.PENDING, True) == (bench.payment().status, bench.payment().unresolved)
+    assert ([], []) == (bench.told(), bench.bus.polls)
+
+
+async def test_a_single_look_past_the_expiry_without_a_word_closes_nothing(bench: Bench) -> None:
+    """The watch has ended before; without a word nothing changes."""
+    await bench.registered()
+    bench.change("p1", unresolved=True)
+    bench.gateway.will_say(UNKNOWN)
+    assert DONE == await bench.poll.handle(replace(EXPIRED, mode=Mode.ONCE))
+    assert ["seen", "watch_states", "query"] == bench.journal.calls
 
 
 @pytest.mark.parametrize("before", [Outcome.FAILED, Outcome.CLOSED])

@@ -12,7 +12,7 @@ from payonce.domain.effects import Occasion
 from payonce.domain.errors import BadCallback, Unavailable
 from payonce.domain.events import Event, EventType, make_event
 from payonce.domain.judge import Hearing
-from payonce.domain.messages import PollDue
+from payonce.domain.messages import Mode, PollDue
 from payonce.domain.refund import RefundReason
 from payonce.domain.report import GatewayReport, Outcome, RefundOutcome, RefundReport, Source
 from payonce.handlers import close as close_handler
@@ -250,6 +250,16 @@ async def _mark_first(
     await self._schedule_next(message, gateway, report)
 
 
+def _end_once() -> Callable[..., Any]:
+    end_watch = Poll._end_watch
+
+    async def end(self: Poll, message: PollDue, gateway: Any) -> None:
+        if message.mode is Mode.WATCH:
+            await end_watch(self, message, gateway)
+
+    return end
+
+
 async def _believe_everybody(
     self: Reception, gateway: Any, headers: Mapping[str, str], body: bytes, now: Any
 ) -> CheckedCallback:
@@ -347,6 +357,10 @@ MUTANTS: Mapping[str, Mutant] = {
     "watch-ends-silently": Mutant(
         "an expired watch is not ended with a close and a last query",
         ((Poll, "_go_on", _mark_first),),
+    ),
+    "left-open": Mutant(
+        "what could not be closed when its watch ended stays open",
+        ((Poll, "_end_watch", _end_once()),),
     ),
     "forged-callbacks": Mutant(
         "signatures are not checked", ((Reception, "_check", _believe_everybody),)

@@ -16,7 +16,7 @@ from payonce.domain.refund import Refund, RefundStatus
 from payonce.domain.report import RefundOutcome
 from tests.simulation.books import Charge
 from tests.simulation.shop import Shop
-from tests.simulation.world import CAPTURES, World
+from tests.simulation.world import CAN_CLOSE, CAPTURES, World
 
 GONE = frozenset({RefundStatus.FAILED, RefundStatus.REJECTED})
 LAST_WORDS = frozenset({OrderStatus.PAID, OrderStatus.CANCELLED})
@@ -80,11 +80,20 @@ class Promises:
                 raise Broken(f"6: nobody was told {told} of {payment.payment_id}")
             if payment.status in UNFINISHED and not (payment.unresolved or payment.mismatched):
                 raise Broken(f"9: the watch of {payment.payment_id} died")
+            self._check_closed(payment)
         for refund in self._world.store.refunds:
             self._check_refund_s_end(refund)
             if refund.status in {RefundStatus.REQUESTED, RefundStatus.SUBMITTED}:
                 raise Broken(f"5: refund {refund.refund_id} was forgotten as {refund.status}")
         self._check_left_over()
+
+    def _check_closed(self, payment: Payment) -> None:
+        """What nobody can pay for any more waits for no person, and stays open at no gateway."""
+        charge = self._world.books[payment.gateway].charges.get(payment.payment_id)
+        if not payment.unresolved or payment.gateway not in CAN_CLOSE or charge is None:
+            return
+        if {charge.paid_s, charge.failed_s, charge.closed_s, charge.approved_s} == {None}:
+            raise Broken(f"9: {payment.payment_id} is unresolved, its charge open to this day")
 
     def _check_order(self, order: Order) -> None:
         order_id = order.order_id

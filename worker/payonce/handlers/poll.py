@@ -73,6 +73,9 @@ class Poll:
             await self._settle(message, report, Source.POLL, watch_ended=expired)
         elif message.mode is Mode.WATCH:
             await self._go_on(message, gateway, report, expired=expired)
+        elif expired and report.outcome is Outcome.PENDING:
+            # It was to be closed when its watch ended, and was not: it can still be paid.
+            await self._end_watch(message, gateway)
         if message.mode is Mode.ONCE and report.outcome is not Outcome.UNKNOWN:
             await self._watches.looked(message.payment_id, message.epoch, self._next_look(message))
         return DONE
