@@ -134,9 +134,9 @@ def points_of(name: str, samples: Iterable[Sample]) -> list[Point]:
 
 
 def _lives(name: str, samples: Sequence[Sample], seconds: float) -> Iterable[list[Point]]:
-    """Yield the points after the warm-up; of a worker, of each process that lived as long as that.
+    """Yield the points after the warm-up; of each life of a worker, or of Redis, as long as that.
 
-    A process that was started anew warms up anew.
+    What was started anew, or emptied, warms up anew.
     """
     warm_s, pid = WARM_UP * seconds, f"{name.partition('.')[0]}.pid"
     lives: dict[float | str, list[Sample]] = {}

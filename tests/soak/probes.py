@@ -156,8 +156,12 @@ async def _redis(stage: Stage) -> Sample:
     """Return how much is remembered, and how many keys would stay for ever."""
     async with aioredis.from_url(stage.handles.redis.url, socket_timeout=2) as client:
         info: Any = await client.info()
+        calls: Any = await client.info("commandstats")
+    flushes = calls.get("cmdstat_flushall", {}).get("calls", 0)
     keys = info.get("db0", {"keys": 0, "expires": 0})
     return {
+        # Who begins with nothing begins anew, be it a process or one that was emptied.
+        "redis.pid": f"{info['process_id']}, emptied {flushes} times",
         "redis.keys": keys["keys"],
         "redis.endless_keys": keys["keys"] - keys["expires"],
         "redis.memory_mb": round(info["used_memory"] / 2**20, 2),

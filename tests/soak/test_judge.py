@@ -103,6 +103,20 @@ def test_a_life_that_leaks_is_found_behind_one_that_does_not() -> None:
     assert [True, False] == [one.is_flat for one in judge_run(two, HOUR_S / 2)]
 
 
+def test_a_redis_that_was_emptied_fills_up_again() -> None:
+    """As far as before: that is no growth."""
+    emptied_at_s = 1_300.0
+    filling: list[Sample] = [
+        {
+            "at_s": at_s,
+            "redis.pid": f"7, emptied {int(at_s >= emptied_at_s)} times",
+            "redis.keys": min(at_s if at_s < emptied_at_s else at_s - emptied_at_s, 600.0) * 20,
+        }
+        for at_s, _ in points(lambda _: 0.0)
+    ]
+    assert [True] == [one.is_flat for one in judge_run(filling, HOUR_S)]
+
+
 def test_gaps_are_no_growth() -> None:
     """While a server is away nothing is measured."""
     full = samples("redis.keys", lambda _: 9_000.0, HOUR_S)
