@@ -8,6 +8,9 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from payonce.adapters.rabbitmq.parked import replay
+from payonce.adapters.rabbitmq.topology import UNROUTED
+from payonce.domain.errors import InvalidField, Unavailable
 from tests.campaign.faults import Fault
 from tests.campaign.judge import Evidence, objections
 from tests.campaign.load import Load
@@ -19,6 +22,7 @@ from tests.support.waiting import eventually
 
 OWN_DEATHS = {"worker", "workers"}
 LOSES_QUEUES = "rabbitmq.all-lost"
+DELETES_QUEUES = "rabbitmq.queues-deleted"
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,8 @@ class Trial:
         mended_at = loop.time()
         self.result.outage_s = mended_at - struck_at
         await self._recover(mended_at)
+        if DELETES_QUEUES in self.result.faults:
+            await eventually(self._is_replayed, pace.recovers_within_s)
         await self._load.stop(pace.ends_within_s)
         with suppress(AssertionError):
             # What is not over by then is named by the judge.
@@ -134,6 +140,14 @@ class Trial:
         self.result.recovery_s = max(late, default=mended_at) - mended_at
         if quiet_since + quiet_s > until:
             self.result.objections.append("it had not recovered when the time was over")
+
+    async def _is_replayed(self) -> bool:
+        """Do what an operator does then: what came due for a queue that was gone lies aside."""
+        url = self._stage.rabbitmq.url_of(self._stage.vhost)
+        try:
+            return not (await replay(url, lambda _: True, UNROUTED)).left
+        except (InvalidField, Unavailable):
+            return False
 
     async def _is_over(self) -> bool:
         self._load.send_again(self._watcher.seen.registered)
