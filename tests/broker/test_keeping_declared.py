@@ -8,7 +8,7 @@ import pytest
 from payonce.adapters.clock import SystemClock
 from payonce.adapters.rabbitmq.broker import RabbitBroker
 from payonce.adapters.rabbitmq.declare import delete_queue, plain_channel, queue_depths
-from payonce.adapters.rabbitmq.pulse import Depth, Pulse, Pulses, forsaken
+from payonce.adapters.rabbitmq.pulse import Depth, Depths, Pulse, Pulses, forsaken
 from payonce.adapters.rabbitmq.topology import UNROUTED
 from payonce.domain.errors import Unavailable, Unroutable
 from payonce.ports.bus import DONE, Delivery, Fate, Receiver
@@ -97,6 +97,30 @@ async def test_where_one_queue_was_deleted_all_consumers_begin_anew(
         assert deleted._session is not sessions[1]
 
 
+async def test_a_look_that_failed_forgets_nothing(
+    broker: RabbitBroker, amqp_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queues were deleted just then: the next look knows how it was before."""
+    other, deleted = (
+        broker.consumer(INITIATED, 1, _noting([])),
+        broker.consumer(POLL, 1, _noting([])),
+    )
+    async with consuming(other), consuming(deleted):
+        session = other._session
+        await eventually(lambda: broker._pulses.keys() == {INITIATED, POLL}, 30)
+        looks = []
+
+        async def fail() -> Depths:
+            looks.append(1)
+            raise Unavailable("rabbitmq", "slow")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(broker, "declare", fail)
+            await eventually(lambda: len(looks) > 1, 30)
+            await delete_queue(amqp_url, POLL)
+        await eventually(lambda: other._session is not session, 30)
+
+
 async def test_who_ends_by_choice_is_no_sign_of_trouble(broker: RabbitBroker) -> None:
     """Consumers are drained one after the other: the others go on as they were."""
     other, drained = (
@@ -124,11 +148,11 @@ HOME = Pulse(1, 7, 0)
         ({"a": HOME}, {"a": HOME}, Depth(5, 2), {"a"}),
         ({"a": HOME}, {"a": Pulse(1, 8, 0)}, Depth(5, 2), set()),
         ({"a": HOME}, {"a": Pulse(1, 7, 3)}, Depth(5, 2), set()),
-        ({"a": HOME}, {"a": Pulse(2, 0, 0)}, Depth(5, 2), set()),
+        ({"a": HOME}, {"a": Pulse(2, 0, 0)}, Depth(5, 2), {"a"}),
         ({}, {"a": HOME}, Depth(5, 0), set()),
         ({"a": None}, {"a": HOME}, Depth(5, 0), set()),
         ({"a": HOME}, {"a": None}, Depth(5, 0), set()),
-        ({"a": HOME, "b": HOME}, {"a": HOME, "b": Pulse(2, 0, 0)}, Depth(0, 2), {"a"}),
+        ({"a": HOME, "b": HOME}, {"a": HOME, "b": Pulse(2, 0, 0)}, Depth(0, 2), {"a", "b"}),
         ({"a": HOME, "b": HOME}, {"a": HOME, "b": None}, Depth(0, 2), {"a"}),
         ({"a": HOME, "b": None}, {"a": HOME, "b": Pulse(2, 0, 0)}, Depth(0, 2), set()),
         ({"a": HOME, "b": HOME}, {"a": HOME}, Depth(0, 2), set()),

@@ -97,8 +97,12 @@ class RabbitBroker:
         A queue that nobody consumes is deleted without anybody noticing: a delay queue, the one
         for what is unrouted.
         """
+        connects = 0
         while True:
             await asyncio.sleep(self._check_every_s)
+            if self._consuming.connects != connects:
+                # All began anew, and nobody deleted anything.
+                connects, self._pulses = self._consuming.connects, {}
             if self._consuming.connected():
                 self._pulses = await self._check(self._pulses)
 
@@ -107,7 +111,7 @@ class RabbitBroker:
             depths = await self.declare()
         except (Unavailable, BrokerConflict) as error:
             log.warning("topology.undeclared", reason=str(error))
-            return {}
+            return before
         staying = {queue: one for queue, one in self._consumers.items() if not one.draining}
         now = {queue: one.pulse() for queue, one in staying.items()}
         lost = forsaken(before, now, depths)

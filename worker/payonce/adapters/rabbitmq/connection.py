@@ -69,7 +69,7 @@ class BrokerConnection:
     """Keeps one connection up: `run` connects, waits for its loss, and connects again.
 
     `prepare` (the declaration of the topology) runs after every connecting, before `connected`.
-    `on_away` is told of each loss and of each failure to connect.
+    `on_away` is told of each loss and of each failure to connect; `connects` counts connections.
     """
 
     def __init__(
@@ -88,6 +88,7 @@ class BrokerConnection:
         self._link: Link | None = None
         self._ready = asyncio.Event()
         self._stop = asyncio.Event()
+        self.connects = 0
 
     @property
     def server(self) -> str:
@@ -135,6 +136,7 @@ class BrokerConnection:
             link = await self._connect()
             self._backoff.reset()
             self._link = link
+            self.connects += 1
             self._ready.set()
             log.info("broker.connected", server=self.server, purpose=self._purpose)
             reason = await link.lost()

@@ -34,7 +34,8 @@ def forsaken(before: Pulses, now: Pulses, depths: Depths) -> set[str]:
 
     Either the broker knows no consumer, or it holds messages back from one with empty hands. Or
     another queue's consumer had to begin anew: where one queue was deleted, others may have been,
-    and declared again by somebody else before the broker told their consumers. RabbitMQ 3.10 then
+    even after their consumers came back, and declared again by somebody else before the broker told
+    them. RabbitMQ 3.10 then
     goes on sending to them, under numbers that its own channel takes for old ones and drops.
     """
     steady = {
@@ -43,7 +44,7 @@ def forsaken(before: Pulses, now: Pulses, depths: Depths) -> set[str]:
         if pulse is not None and (was := before.get(queue)) and was.session == pulse.session
     }
     if any(before.get(queue) and queue not in steady for queue in now):
-        return set(steady)
+        return {queue for queue, pulse in now.items() if pulse is not None}
     return {queue for queue, looks in steady.items() if _is_cut_off(*looks, depths[queue])}
 
 
