@@ -13,9 +13,9 @@ from tests.campaign.opening import open_stage
 from tests.campaign.stage import Stage
 from tests.campaign.trial import Pace, Trial
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(480)]
 
-BRIEF = Pace(calm_s=1.5, hold_s=2.5)
+BRIEF = Pace(calm_s=1.5, hold_s=2.5, recovers_within_s=180.0)
 
 
 @pytest.fixture(scope="module")
