@@ -15,6 +15,7 @@ from tests.campaign.trial import Pace, Trial
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(480)]
 
+# A refund whose message went with its queue is swept up a minute later.
 BRIEF = Pace(calm_s=1.5, hold_s=2.5, recovers_within_s=180.0)
 
 

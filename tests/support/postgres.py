@@ -89,7 +89,7 @@ class Postgres:
             send(self.mark, signal.SIGSTOP)
             children = _children(self.mark)
             self._end(signal.SIGKILL)
-            for child in children:
+            for child in filter(Mark.alive, children):
                 _signal_one(child.pid, signal.SIGKILL)
             holds_within(20, lambda: not any(child.alive() for child in children))
 
