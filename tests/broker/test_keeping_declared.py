@@ -156,7 +156,7 @@ def test_who_is_forsaken(before: Pulses, now: Pulses, depth: Depth, expected: se
 
 
 def _both_beat(broker: RabbitBroker) -> bool:
-    """Say whether the latest look saw both consumers at work: only then can the next one compare."""
+    """Say whether the latest look saw both consumers at work: only then the next can compare."""
     return len([pulse for pulse in broker._pulses.values() if pulse]) == 2
 
 
