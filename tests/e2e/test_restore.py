@@ -23,14 +23,16 @@ async def test_what_happened_after_the_backup_comes_out_the_same_again(
     second["order_id"] = twice["order_id"]
     later = [once, twice, second]
     town.open_charges([before, *later], pays_after_s=0.1)
-    town.open_charges([watched], pays_after_s=6)
+    town.open_charges([watched])
     worker = town.worker()
     await worker.start()
 
     async with town.order_service():
         await town.publish("payment.initiated", [before, watched])
-        await eventually(lambda: _acknowledged(town, 1))
+        await eventually(lambda: _acknowledged(town, 1), 30)
+        await eventually(lambda: _is_watched(town, watched["payment_id"]), 30)
         await asyncio.to_thread(_back_up, town, tmp_path)
+        town.mock.pay(town.mock.books.charges[watched["payment_id"]])
         await town.publish("payment.initiated", later)
         await eventually(lambda: _is_over(town), 30)
         assert await worker.end() == 0
@@ -68,6 +70,11 @@ async def _forget(town: Town) -> None:
     """Empty Redis: what it remembers is of after the backup."""
     async with aioredis.from_url(town.env["PAYONCE_REDIS_URL"]) as client:
         assert await client.flushdb()
+
+
+async def _is_watched(town: Town, payment_id: str) -> bool:
+    sql = "SELECT status FROM payments WHERE payment_id = $1"
+    return [row["status"] for row in await town.rows(sql, payment_id)] == ["PENDING"]
 
 
 async def _is_over(town: Town) -> bool:

@@ -32,11 +32,11 @@ def forsaken(before: Pulses, now: Pulses, depths: Depths) -> set[str]:
 
     `depths` holds every queue that is consumed; who ended by choice is left out of `now`.
 
-    Either the broker knows no consumer, or it holds messages back from one with empty hands. Or
-    another queue's consumer had to begin anew: where one queue was deleted, others may have been,
-    even after their consumers came back, and declared again by somebody else before the broker told
-    them. RabbitMQ 3.10 then
-    goes on sending to them, under numbers that its own channel takes for old ones and drops.
+    Either the broker knows no consumer, or it holds messages back from one with empty hands. Or a
+    consumer had to begin anew: where one queue was deleted, others may have been, even after their
+    consumers came back, and declared again by somebody else before the broker told them. RabbitMQ
+    3.10 then goes on sending to them, under numbers that its own channel takes for old ones and
+    drops.
     """
     steady = {
         queue: (was, pulse)
