@@ -1,6 +1,7 @@
 """A shop whose customers have browsers: a worker, two gateways, and Chromium."""
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from gateway_mock.server import DEFAULT_SECRET, Mock
 from gateway_mock.shopper import parse_script
 from tests.support.browser import Shoppers, shopping
 from tests.support.shop import API_TOKEN, Shop, open_shop
-from tests.support.town import Town, Worker, open_town
+from tests.support.town import FAST_LADDER, Town, Worker, open_town
 
 
 @dataclass
@@ -49,7 +50,9 @@ class Street:
 
 
 @asynccontextmanager
-async def open_street(town: Town, shoppers: Shoppers) -> AsyncIterator[Street]:
+async def open_street(
+    town: Town, shoppers: Shoppers, ladder: Sequence[str] = FAST_LADDER
+) -> AsyncIterator[Street]:
     """Give a street in a town."""
     bank = Mock()
     async with serving(bank) as url:
@@ -60,6 +63,7 @@ async def open_street(town: Town, shoppers: Shoppers) -> AsyncIterator[Street]:
             PAYONCE_GATEWAYS__BANK__LABEL="Bank & Sons",
             PAYONCE_GATEWAYS__BANK__BASE_URL=url,
             PAYONCE_GATEWAYS__BANK__SECRET=DEFAULT_SECRET,
+            PAYONCE_POLL__LADDER=json.dumps(ladder),
         )
         worker.lead_here()
         await worker.start()
@@ -68,14 +72,20 @@ async def open_street(town: Town, shoppers: Shoppers) -> AsyncIterator[Street]:
 
 
 @pytest.fixture
+def ladder() -> Sequence[str]:
+    """When the gateways are asked; a test that waits for a callback asks for later."""
+    return FAST_LADDER
+
+
+@pytest.fixture
 async def street(
-    tmp_path: Path, postgres_dsn: str, amqp_url: str, redis_url: str
+    tmp_path: Path, postgres_dsn: str, amqp_url: str, redis_url: str, ladder: Sequence[str]
 ) -> AsyncIterator[Street]:
     """A street on which no browser complains."""
     async with (
         open_town(tmp_path, postgres_dsn, amqp_url, redis_url) as town,
         shopping() as shoppers,
-        open_street(town, shoppers) as street,
+        open_street(town, shoppers, ladder) as street,
     ):
         yield street
         shoppers.check()

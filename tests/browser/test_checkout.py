@@ -9,6 +9,7 @@ from playwright.async_api import Page, Route, expect
 from payonce.domain.times import format_time
 from tests.browser.conftest import Street, says
 from tests.support.browser import Visit, keep
+from tests.support.town import FAST_LADDER
 from tests.support.waiting import eventually
 
 OTHER = "Bank & Sons"
@@ -31,7 +32,12 @@ async def withhold(visit: Visit, pattern: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "source"), [("desktop", "webhook"), ("phone", "poll"), ("small", "webhook")]
+    ("width", "source", "ladder"),
+    [
+        ("desktop", "webhook", ["5m"]),
+        ("phone", "poll", FAST_LADDER),
+        ("small", "webhook", ["5m"]),
+    ],
 )
 async def test_a_shopper_pays(street: Street, width: str, source: str) -> None:
     """Scans, pays in the wallet, and sees the page turn: after the callback, or a poll alone."""

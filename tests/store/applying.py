@@ -148,11 +148,11 @@ class FakeKeys:
         if known is not None:
             known.answered = KeyAnswered(status, dict(body))
 
-    async def release(self, key: str, since: datetime) -> None:
+    async def release(self, key: str, leased_until: datetime) -> None:
         """See the port."""
-        known = self._open(key, since)
-        if known is not None:
-            known.leased_until = since
+        known = self.keys.get(key)
+        if known and known.leased_until == leased_until and known.answered is None:
+            known.leased_until = known.since
 
     async def forget(self, key: str, since: datetime) -> None:
         """See the port."""

@@ -49,8 +49,16 @@ async def test_who_died_is_followed_once_the_lease_has_passed(keys: Keys) -> Non
 async def test_a_released_key_can_be_taken_at_once(keys: Keys) -> None:
     """There was no answer, so there is nothing to wait for."""
     await keys.take("k", BODY, NOW, later(60))
-    await keys.release("k", NOW)
+    await keys.release("k", later(60))
     assert KeyTaken(NOW) == await keys.take("k", BODY, later(1), later(61))
+
+
+async def test_a_late_release_leaves_the_key_to_who_took_it_over(keys: Keys) -> None:
+    """Two would work on it otherwise."""
+    await keys.take("k", BODY, NOW, later(60))
+    assert KeyTaken(NOW) == await keys.take("k", BODY, later(60), later(120))
+    await keys.release("k", later(60))
+    assert KeyInHand() == await keys.take("k", BODY, later(61), later(121))
 
 
 async def test_a_forgotten_key_is_new(keys: Keys) -> None:
@@ -67,7 +75,7 @@ async def test_an_answer_is_not_overwritten(keys: Keys) -> None:
     assert KeyInHand() == await keys.take("k", BODY, later(1), later(61))
     await keys.answer("k", NOW, 201, ANSWER)
     await keys.answer("k", NOW, 202, {})
-    await keys.release("k", NOW)
+    await keys.release("k", later(60))
     await keys.forget("k", NOW)
     assert KeyAnswered(201, ANSWER) == await keys.take("k", BODY, later(2), later(62))
 

@@ -1,14 +1,17 @@
 """Idempotency-Key: a repeated POST gets the answer that the first one got, for 24 hours."""
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 import msgspec
 import structlog
 from aiohttp import web
 
+from payonce.adapters.backoff import Backoff
 from payonce.domain.errors import InvalidField, Unavailable
 from payonce.domain.ids import payment_id
 from payonce.edge.problems import Refused
@@ -20,9 +23,15 @@ log = structlog.get_logger(__name__)
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 LONGEST_KEY = 255
+MOST_LEFT = 1_000
+"""Keys whose end is noted behind their requests, at most; the lease of the others passes."""
+LEAST_PAUSE_S, MOST_PAUSE_S = 0.5, 5.0
 
 Work = Callable[[str], Awaitable[web.Response]]
 """Answers a request, given the id of the payment that shall come of it."""
+
+_End = Callable[[], Awaitable[None]]
+"""Notes what became of a key; done twice, it is as done once."""
 
 _encoder = msgspec.json.Encoder(order="sorted")
 
@@ -34,6 +43,7 @@ class Idempotency:
         self._keys = keys
         self._clock = clock
         self._lease = timedelta(seconds=lease_s)
+        self._behind: set[asyncio.Task[None]] = set()
 
     async def run(self, request: web.Request, scope: str, data: object, work: Work) -> web.Response:
         """Return the answer to a request with `data`; `scope` keeps the keys of routes apart.
@@ -45,7 +55,13 @@ class Idempotency:
             return await work(payment_id(uuid4().hex))
         key = f"{scope}:{_digest(_check(given)).hex()}"
         now = self._clock.now()
-        found = await self._keys.take(key, _digest(_encoder.encode(data)), now, now + self._lease)
+        until = now + self._lease
+        try:
+            found = await self._keys.take(key, _digest(_encoder.encode(data)), now, until)
+        except Unavailable:
+            # It may be taken, and nobody works on it.
+            self._note_behind(partial(self._keys.release, key, until), until)
+            raise
         match found:
             case KeyReused():
                 problem = f"this {HEADER} came with another body before; use a new one"
@@ -56,32 +72,61 @@ class Idempotency:
             case KeyAnswered():
                 return _replayed(found)
             case KeyTaken():
-                return await self._answer_once(key, found, work)
+                return await self._answer_once(key, found, until, work)
 
-    async def _answer_once(self, key: str, taken: KeyTaken, work: Work) -> web.Response:
+    async def _answer_once(
+        self, key: str, taken: KeyTaken, until: datetime, work: Work
+    ) -> web.Response:
         """Do the work and remember its answer; without one, the next repeat goes on."""
+        release = partial(self._keys.release, key, until)
         try:
             # Where the first try died, this one comes to the same payment.
             response = await work(payment_id(f"{key}/{taken.since.isoformat()}"))
         except InvalidField:
-            await self._keys.forget(key, taken.since)
+            await self._note(partial(self._keys.forget, key, taken.since), until)
             raise
         except Exception:
-            await self._quietly(self._keys.release(key, taken.since))
+            await self._note(release, until)
             raise
         if response.status == 503:
-            await self._quietly(self._keys.release(key, taken.since))
+            await self._note(release, until)
             return response
         answer = {"text": response.text, "content_type": response.content_type}
-        await self._quietly(self._keys.answer(key, taken.since, response.status, answer))
+        await self._note(
+            partial(self._keys.answer, key, taken.since, response.status, answer), until
+        )
         return response
 
-    async def _quietly(self, work: Awaitable[None]) -> None:
-        """Note what became of a key; where that fails, its lease passes, and a repeat goes on."""
+    async def _note(self, end: _End, until: datetime) -> None:
+        """Note what became of a key; where that fails, behind the request."""
         try:
-            await work
+            await end()
         except Unavailable as error:
             log.warning("idempotency_key.left", reason=str(error))
+            self._note_behind(end, until)
+
+    def _note_behind(self, end: _End, until: datetime) -> None:
+        """Note it as soon as the database takes it: a repeat need not wait for the lease to pass.
+
+        A process that dies first, or that has MOST_LEFT in hand, leaves it to the lease.
+        """
+        if len(self._behind) >= MOST_LEFT:
+            return
+        task = asyncio.ensure_future(self._insist(end, until))
+        self._behind.add(task)
+        task.add_done_callback(self._behind.discard)
+
+    async def _insist(self, end: _End, until: datetime) -> None:
+        pause = Backoff(LEAST_PAUSE_S, MOST_PAUSE_S)
+        await self._clock.sleep(pause.next_s())
+        while self._clock.now() < until:
+            try:
+                await end()
+            except Unavailable as error:
+                log.debug("idempotency_key.still_left", reason=str(error))
+                await self._clock.sleep(pause.next_s())
+            else:
+                return
 
 
 def _replayed(found: KeyAnswered) -> web.Response:

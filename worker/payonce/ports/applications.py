@@ -90,8 +90,8 @@ class Keys(Protocol):
         """Remember the answer, unless somebody else took the key meanwhile."""
         ...
 
-    async def release(self, key: str, since: datetime) -> None:
-        """Let the next repeat go on at once: there was no answer."""
+    async def release(self, key: str, leased_until: datetime) -> None:
+        """Let the next repeat go on at once: there was no answer. Who took it over keeps it."""
         ...
 
     async def forget(self, key: str, since: datetime) -> None:

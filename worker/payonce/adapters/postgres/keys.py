@@ -54,9 +54,9 @@ class Keys:
         """Remember the answer."""
         await self._database.fetch(SQL["answer"], key, since, status, to_json(body))
 
-    async def release(self, key: str, since: datetime) -> None:
-        """Let the next repeat go on at once."""
-        await self._database.fetch(SQL["release"], key, since)
+    async def release(self, key: str, leased_until: datetime) -> None:
+        """Let the next repeat go on at once, unless somebody else took the key meanwhile."""
+        await self._database.fetch(SQL["release"], key, leased_until)
 
     async def forget(self, key: str, since: datetime) -> None:
         """Forget a request that nothing came of."""

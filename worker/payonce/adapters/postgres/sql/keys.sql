@@ -21,7 +21,7 @@ WHERE key = $1 AND created_at = $2 AND status IS NULL;
 
 -- name: release
 UPDATE idempotency_keys SET leased_until = created_at
-WHERE key = $1 AND created_at = $2 AND status IS NULL;
+WHERE key = $1 AND leased_until = $2 AND status IS NULL;
 
 -- name: forget
 DELETE FROM idempotency_keys WHERE key = $1 AND created_at = $2 AND status IS NULL;
