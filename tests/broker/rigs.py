@@ -7,11 +7,12 @@ from typing import Any, Protocol, TypeVar
 
 from payonce.adapters.clock import SystemClock
 from payonce.adapters.memory.bus import MemoryBus, Message
-from payonce.adapters.rabbitmq import declare as rabbit
 from payonce.adapters.rabbitmq.broker import RabbitBroker
+from payonce.adapters.rabbitmq.declare import declare
 from payonce.adapters.rabbitmq.parked import list_parked
 from payonce.adapters.rabbitmq.topology import PARKED, Topology, payonce_topology
 from payonce.ports.bus import EventBus, Receiver, Timer, WorkQueue
+from tests.support.depths import ready_messages
 from tests.support.waiting import eventually
 
 TOPOLOGY = payonce_topology(
@@ -43,6 +44,9 @@ class Consuming(Protocol):
     async def drain(self, timeout_s: float) -> int:
         """Finish."""
         ...
+
+
+Taking = TypeVar("Taking", bound=Consuming)
 
 
 class Rig(Protocol):
@@ -123,7 +127,7 @@ class RabbitRig:
 
     async def declare(self, topology: Topology) -> None:
         """Add a foreigner's queues."""
-        await rabbit.declare(self.url, topology)
+        await declare(self.url, topology)
 
     async def send(
         self, exchange: str, key: str, body: bytes, headers: Mapping[str, Any] | None = None
@@ -140,7 +144,7 @@ class RabbitRig:
 
     async def ready(self, queue: str) -> int:
         """Return how many messages wait in a queue."""
-        return await rabbit.ready_messages(self.url, queue) or 0
+        return await ready_messages(self.url, queue) or 0
 
     async def parked(self) -> list[Put]:
         """Return what was parked."""
@@ -167,7 +171,7 @@ async def rabbit_rig(url: str) -> AsyncIterator[RabbitRig]:
 
 
 @asynccontextmanager
-async def consuming(consumer: Consuming, drain_s: float = 5) -> AsyncIterator[Consuming]:
+async def consuming(consumer: Taking, drain_s: float = 5) -> AsyncIterator[Taking]:
     """Run a consumer, drain it at the end, and see that it did not die."""
     running = asyncio.create_task(consumer.run())
     await eventually(consumer.consuming)
@@ -176,6 +180,6 @@ async def consuming(consumer: Consuming, drain_s: float = 5) -> AsyncIterator[Co
     await running
 
 
-async def soon(check: Callable[[], Awaitable[Found]], timeout_s: float = 10.0) -> Found:
+async def soon(check: Callable[[], Awaitable[Found]], timeout_s: float = 30.0) -> Found:
     """Return the first truthy answer of a check that asks a server."""
     return await eventually(check, timeout_s)

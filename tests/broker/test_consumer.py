@@ -125,7 +125,7 @@ async def test_replayed_message_comes_again(rabbit: RabbitRig) -> None:
         for message_id in ("m-1", "m-2", "m-3"):
             await foreign(rabbit, "payment.initiated", message_id=message_id)
         await soon(lambda: rabbit.ready("payonce.parked"))
-    await soon(lambda: _three(rabbit))
+    await soon(lambda: _count(rabbit, 3))
     assert Replayed(1, ()) == await replay(rabbit.url, lambda one: one.message_id == "m-2")
     got: list[Delivery] = []
 
@@ -137,10 +137,6 @@ async def test_replayed_message_comes_again(rabbit: RabbitRig) -> None:
         await eventually(lambda: got)
     assert [("m-2", {})] == [(one.message_id, dict(one.headers)) for one in got]
     assert {"m-1", "m-3"} == {one.message_id for one in await list_parked(rabbit.url)}
-
-
-async def _three(rig: RabbitRig) -> bool:
-    return len(await list_parked(rig.url)) == 3
 
 
 async def test_replay_ends_although_all_is_parked_again(rabbit: RabbitRig) -> None:
@@ -169,6 +165,7 @@ async def test_message_without_a_home_stays_parked(rabbit: RabbitRig) -> None:
     )
     result = await replay(rabbit.url, lambda _: True)
     assert Replayed(0, (("m-1", "there is no queue payonce.old"),)) == result
+    await soon(lambda: _count(rabbit, 1))
     assert ["m-1"] == [one.message_id for one in await list_parked(rabbit.url)]
 
 
@@ -191,6 +188,7 @@ async def test_what_the_broker_parks_can_be_replayed(rabbit: RabbitRig) -> None:
             await message.reject(requeue=True)
     (one,) = await parked(rabbit)
     assert ("payonce.poll", "delivery_limit", b"poison") == (one.came_from, one.reason, one.body)
+    await soon(lambda: _count(rabbit, 1))
     assert 1 == (await replay(rabbit.url, lambda _: True)).count
     assert 1 == await soon(lambda: rabbit.ready("payonce.poll"))
 
@@ -203,6 +201,7 @@ async def test_poll_that_found_no_queue_can_be_replayed(rabbit: RabbitRig) -> No
     await soon(lambda: rabbit.ready(UNROUTED))
     (one,) = await list_parked(rabbit.url, UNROUTED)
     assert ("payonce.poll", "no queue is bound for 50.poll") == (one.came_from, one.reason)
+    await soon(lambda: rabbit.ready(UNROUTED))
     assert Replayed(1, ()) == await replay(rabbit.url, lambda _: True, UNROUTED)
     got: list[Delivery] = []
 
@@ -244,10 +243,10 @@ async def test_deleted_queue_is_declared_and_consumed_again(rabbit: RabbitRig) -
         got.append(delivery)
         return DONE
 
-    async with consuming(rabbit.consumer(INITIATED, 10, receive)) as consumer:
+    async with consuming(rabbit.broker.consumer(INITIATED, 10, receive)) as consumer:
+        session = consumer._session
         await delete_queue(rabbit.url, INITIATED)
-        await eventually(lambda: not consumer.consuming())
-        await eventually(consumer.consuming)
+        await eventually(lambda: consumer._session is not session and consumer.consuming())
         await foreign(rabbit, "payment.initiated")
         assert await eventually(lambda: got)
 

@@ -1,18 +1,21 @@
 """The topology on a real broker, and a ladder that changes."""
 
 import asyncio
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from payonce.adapters.clock import SystemClock
+from payonce.adapters.rabbitmq import declare as module
 from payonce.adapters.rabbitmq.broker import RabbitBroker
 from payonce.adapters.rabbitmq.declare import (
     RetiredDelay,
     declare,
     delete_drained,
+    is_empty,
+    plain_channel,
     queue_depths,
-    ready_messages,
     unbind_delay,
 )
 from payonce.adapters.rabbitmq.management import Management
@@ -26,6 +29,7 @@ from payonce.domain.errors import BrokerConflict, Unavailable
 from payonce.domain.messages import PollDue
 from payonce.ports.bus import DONE, Delivery, Fate, WorkQueue
 from tests.broker.rigs import consuming, soon
+from tests.support.depths import ready_messages
 from tests.support.servers import Servers
 from tests.support.waiting import eventually
 
@@ -126,6 +130,27 @@ async def test_retired_queue_with_messages_stays(amqp_url: str) -> None:
     assert [] == await delete_drained(amqp_url, [retired], NOW + timedelta(days=9))
     await broker.close(5)
     await running
+
+
+async def test_retired_queue_of_a_slow_leader_stays(
+    amqp_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RabbitMQ declares it with 0 messages then; it is asked for one before it is deleted."""
+    await declare(amqp_url, payonce_topology({WorkQueue.POLL: [60_000]}))
+    async with plain_channel(amqp_url) as channel:
+        await channel.basic_publish(
+            b"{}", exchange="payonce.delay", routing_key="60000.poll", mandatory=True
+        )
+
+    async def slow(_url: str, names: Iterable[str]) -> dict[str, int | None]:
+        return dict.fromkeys(names, 0)
+
+    monkeypatch.setattr(module, "queue_depths", slow)
+    retired = [RetiredDelay("poll", 60_000, NOW), RetiredDelay("poll", 50, NOW)]
+    gone = await delete_drained(amqp_url, retired, NOW + timedelta(days=9))
+    assert retired[1:] == gone
+    assert await is_empty(amqp_url, "payonce.delay.poll.50")
+    assert not await is_empty(amqp_url, "payonce.delay.poll.60000")
 
 
 async def test_unbinding_twice_or_nothing_is_fine(amqp_url: str) -> None:

@@ -70,5 +70,6 @@ async def test_what_the_broker_parks_is_shown_whatever_its_headers(
     await send(rabbit, "payonce.parked", "payonce.poll", HOSTILE[name])
     [one] = await parked(rabbit)
     assert b"{}" == one.body
+    await soon(lambda: rabbit.ready("payonce.parked"))
     assert 1 == (await replay(rabbit.url, lambda _: True)).count
     assert 1 == await soon(lambda: rabbit.ready("payonce.poll"))

@@ -1,6 +1,7 @@
 """Publishing on a real broker: confirmed, returned, refused, late, away."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -93,12 +94,19 @@ async def test_silent_broker_is_unavailable_in_time(servers: Servers, amqp_url: 
     await eventually(broker.connected)
     servers.rabbitmq.pause()
     try:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             with pytest.raises(Unavailable, match="no confirm within"):
                 await broker.timer.poll_after(0, POLL)
     finally:
         servers.rabbitmq.resume()
-    await broker.timer.poll_after(0, POLL)
+
+    async def works() -> bool:
+        with suppress(Unavailable):
+            await broker.timer.poll_after(0, POLL)
+            return True
+        return False
+
+    await eventually(works)
     await broker.close(5)
     await running
 

@@ -161,10 +161,10 @@ async def test_lost_topology_is_declared_again(rabbit: RabbitRig, mortal: Server
         return DONE
 
     vhost = rabbit.url.rpartition("/")[2]
-    async with consuming(rabbit.consumer(INITIATED, 50, receive)) as consumer:
+    async with consuming(rabbit.broker.consumer(INITIATED, 50, receive)) as consumer:
+        session = consumer._session
         await asyncio.to_thread(mortal.rabbitmq.fresh_vhost, vhost)
-        await eventually(lambda: not consumer.consuming(), timeout_s=20)
-        await eventually(consumer.consuming, timeout_s=30)
+        await eventually(lambda: consumer._session is not session and consumer.consuming(), 60)
         await send(rabbit, "m-1")
         assert await eventually(lambda: got)
 

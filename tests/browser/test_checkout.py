@@ -124,7 +124,7 @@ async def test_another_channel_is_chosen(street: Street) -> None:
 async def test_a_payment_expires(street: Street) -> None:
     """The page says so by itself, and gives a new code."""
     visit = await street.shoppers.visit("phone")
-    expires_at = format_time(datetime.now(UTC) + timedelta(seconds=4))
+    expires_at = format_time(datetime.now(UTC) + timedelta(seconds=15))
     page = await visit.open((await street.order(expires_at=expires_at))["checkout_url"])
     await expect(page.get_by_role("timer")).to_be_visible()
     await says(page, "Time is up")

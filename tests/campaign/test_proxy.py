@@ -87,7 +87,7 @@ async def test_latency_is_added_on_each_way(link: Link) -> None:
         began = loop.time()
         writer.write(b"one\n" * 10)
         assert await reader.readexactly(40) == b"one\n" * 10
-        assert 0.2 <= loop.time() - began < 0.6
+        assert 0.2 <= loop.time() - began < 1.5
 
 
 async def test_black_hole_takes_all_and_gives_it_back_later(link: Link, echo: Echo) -> None:

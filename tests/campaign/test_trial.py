@@ -12,11 +12,12 @@ from tests.campaign.faults import FAULTS, Fault
 from tests.campaign.opening import open_stage
 from tests.campaign.stage import Stage
 from tests.campaign.trial import Pace, Trial
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(480)]
 
 # A refund whose message went with its queue is swept up a minute later.
-BRIEF = Pace(calm_s=1.5, hold_s=2.5, recovers_within_s=180.0)
+BRIEF = Pace(per_s=2.0, calm_s=2.5, hold_s=2.5, recovers_within_s=180.0)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,7 @@ async def test_trial_sees_a_booking_that_is_gone(stage: Stage) -> None:
     """What the order service forgets after it said that it has booked it is objected to."""
 
     async def forget(stage: Stage) -> None:
+        await eventually(lambda: trial._watcher.seen.done, what="an order is booked")
         connection = await asyncpg.connect(stage.orders.dsn)
         try:
             forgotten = await connection.execute("DELETE FROM order_service.bookings")
@@ -67,7 +69,9 @@ async def test_trial_sees_a_booking_that_is_gone(stage: Stage) -> None:
             await connection.close()
         assert forgotten != "DELETE 0"
 
-    result = await Trial(stage, [Fault("forgetful", "orders", forget)], BRIEF, seed=1).run()
+    trial = Trial(stage, [Fault("forgetful", "orders", forget)], BRIEF, seed=1)
+
+    result = await trial.run()
 
     assert result.objections
     assert {one.partition(":")[0] for one in result.objections} == {"promise 6"}

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from payonce.adapters.rabbitmq.declare import declare, ready_messages
+from payonce.adapters.rabbitmq.declare import declare
 from payonce.adapters.rabbitmq.topology import UNROUTED, payonce_topology, service_topology
 from tests.cli.conftest import Ended, Payonce
+from tests.support.depths import ready_messages
 from tests.support.servers import Servers
 from tests.support.waiting import eventually
 

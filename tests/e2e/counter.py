@@ -24,13 +24,19 @@ SHOWN = {
 
 @asynccontextmanager
 async def opened(
-    town: Town, *arguments: str, edges: int = 1, **changed: str
+    town: Town, *arguments: str, edges: int = 1, patient: bool = False, **changed: str
 ) -> AsyncIterator[list[Shop]]:
-    """Give a shop before each of so many workers."""
+    """Give a shop before each of so many workers.
+
+    `patient`: the gateway, which runs in the clickers' own loop, may take its time.
+    """
     env = {"PAYONCE_HTTP__API_TOKEN": API_TOKEN, **changed}
+    if patient:
+        env["PAYONCE_GATEWAYS__MOCK__TIMEOUT_S"] = "10"
     workers = [town.worker(*arguments, **env) for _ in range(edges)]
     await asyncio.gather(*(worker.start() for worker in workers))
     async with open_shop(*workers) as shops:
+        await asyncio.gather(*(shop.read_document() for shop in shops))
         yield shops
 
 

@@ -53,7 +53,7 @@ async def stands(town: Town, name: str, status: str, rule: str | None = None) ->
         found = dict(rows[0]) if rows else None
         return found if found and (found["status"], found["rule"]) == (status, rule) else None
 
-    found: dict[str, Any] | None = await eventually(look, 20, f"{name} is {status} {rule or ''}")
+    found: dict[str, Any] | None = await eventually(look, 30, f"{name} is {status} {rule or ''}")
     assert found is not None
     return found
 

@@ -27,7 +27,7 @@ async def test_a_code_that_was_left_behind_and_is_paid_is_sent_back(place: Place
         ]
         other = stand.town.mock.books.charges[second.body["payment_id"]]
         stand.kind.pay(stand.town.mock, second.body["payment_id"])
-        settled = await eventually(stand.settled_by, 20, "the other one settles")
+        settled = await eventually(stand.settled_by, 30, "the other one settles")
         assert settled is not None
         assert second.body["payment_id"] == settled[0]
         stand.pay(first)

@@ -63,7 +63,7 @@ async def test_every_list_shows_what_went_wrong(town: Town, worker: Worker) -> N
         said = await ann.send("/ops/resolve/less-1", why="a short one", **{"as": "kept"})
         assert "less-1 left the list" in said
         assert "less-1" not in await ann.look("/ops/mismatched")
-        await eventually(lambda: town_parked(town), 20, "two messages are parked")
+        await eventually(lambda: town_parked(town), 30, "two messages are parked")
         assert "not even JSON" in await ann.look("/ops/parked")
         assert "2 sent back" in await ann.send("/ops/parked/replay", queue="parked", sure="yes")
         assert "paused" in await ann.send("/ops/gateways/mock/pause", why="their works")

@@ -242,7 +242,7 @@ async def test_every_server_that_is_away_is_counted(town: Town) -> None:
         counted = {name for name in ("postgresql", "rabbitmq") if _AWAY.format(name) in text}
         return len(counted) == 2
 
-    assert await eventually(both_counted, 20)
+    assert await eventually(both_counted)
 
 
 _AWAY = 'payonce_server_away_total{{server="{}"}} '
@@ -262,13 +262,13 @@ async def test_term_drains_and_exits_well(town: Town) -> None:
     assert [line["unfinished"] for line in drained] == [0] * len(WorkQueue)
 
     await town.worker().start()
-    await eventually(lambda: _is(lambda: town.count(_SUCCEEDED), 30), 20)
+    await eventually(lambda: _is(lambda: town.count(_SUCCEEDED), 30))
 
 
 async def test_second_signal_ends_at_once(town: Town) -> None:
     """A second signal does not wait for what is in hand."""
     (slow,) = payments(1)
-    town.open_charges([slow], pays_after_s=0, latency_ms=900)
+    town.open_charges([slow], pays_after_s=0, latency_ms=9_000)
     worker = town.worker(PAYONCE_GATEWAYS__MOCK__TIMEOUT_S="20")
     town.mock.scripts.clear()
     await worker.start()

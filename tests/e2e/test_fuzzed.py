@@ -47,7 +47,7 @@ def _fuzz(url: str, known: dict[str, list[Any]]) -> list[str]:
 
 async def _fill(town: Town, shop: Shop) -> dict[str, list[Any]]:
     """Have something in every list; return what there is, by the name of the path's part."""
-    script(town, "o-twice", pays_after_s=1)
+    script(town, "o-twice", pays_after_s=4)
     applied = [await shop.apply(order) for order in ("o-1", "o-twice", "o-twice")]
     [odd] = payments(1, "odd")
     town.open_charges([odd], pays_after_s=0, reports_amount=1)

@@ -94,7 +94,7 @@ async def test_a_poll_finds_the_payment(kind: KindOfGateway, place: Place) -> No
         answer = await stand.apply(callbacks="lost")
         assert (201, "PENDING") == (answer.status, answer.body["status"])
         stand.pay(answer)
-        found = await eventually(stand.settled_by, 20, "the poll settles")
+        found = await eventually(stand.settled_by, 30, "the poll settles")
     assert (answer.body["payment_id"], "poll") == found
 
 
@@ -103,7 +103,7 @@ async def test_a_callback_settles(kind: KindOfGateway, place: Place) -> None:
     async with stand_of(kind, place, SLOW_LADDER) as stand:
         answer = await stand.apply(callbacks="twice")
         stand.pay(answer)
-        found = await eventually(stand.settled_by, 20, "the callback settles")
+        found = await eventually(stand.settled_by, 30, "the callback settles")
         # Where money is captured, that is told as well.
         wanted = 4 if kind.needs_capture else 2
         await eventually(lambda: stand.mock.callbacks.sent == wanted)
@@ -128,7 +128,7 @@ async def test_a_forged_callback_changes_nothing(kind: KindOfGateway, place: Pla
             assert 0 == await stand.town.count("SELECT count(*) FROM webhook_inbox")
             async with session.post(url, data=letter.content, headers=headers) as genuine:
                 assert letter.is_taken(genuine.status, await genuine.read())
-        found = await eventually(stand.settled_by, 20, "the genuine one settles")
+        found = await eventually(stand.settled_by, 30, "the genuine one settles")
     assert found is not None
 
 
@@ -143,7 +143,7 @@ async def test_who_was_quicker_than_the_close_has_paid(kind: KindOfGateway, plac
             assert 201 == second.status
             assert 0 == stand.mock.books.charges[first.body["payment_id"]].captured
             return
-        found = await eventually(stand.settled_by, 20, "the close finds the money")
+        found = await eventually(stand.settled_by, 30, "the close finds the money")
     assert (409, "order-paid") == (second.status, second.problem)
     assert (first.body["payment_id"], "close") == found
 
@@ -155,7 +155,7 @@ async def test_another_channel_closes_this_one(kind: KindOfGateway, place: Place
         second = await stand.apply("mock")
         assert 201 == second.status
         closed = "SELECT count(*) FROM timeline WHERE kind = 'payment.closed'"
-        await eventually(lambda: _is_one(stand.town, closed), 20, "it is closed")
+        await eventually(lambda: _is_one(stand.town, closed), 30, "it is closed")
         charge = stand.mock.books.charges[first.body["payment_id"]]
         expected = "pending" if kind.needs_capture else "closed"
         assert expected == charge.status(stand.mock.clock())

@@ -21,7 +21,7 @@ async def test_paid_order_is_told_and_acknowledged(town: Town) -> None:
 
     assert all(len(set(ids)) == 1 for ids in town.orders.events.values())
     assert len(town.orders.events) == 5
-    assert await town.count("SELECT count(*) FROM outbox") == 0
+    await eventually(town.is_relayed)
 
 
 async def test_polls_come_on_the_real_ladder(
@@ -34,15 +34,14 @@ async def test_polls_come_on_the_real_ladder(
         town.open_charges([late], pays_after_s=20)
         await town.worker().start()
 
+        sent_s = town.mock.clock()
         await town.publish("payment.initiated", [late])
-        received_s = town.mock.clock()
         charge = town.mock.books.charges[late["payment_id"]]
         await eventually(lambda: len(charge.queried_at) == 3, 60)
 
-        late_s = [
-            at - received_s - due for at, due in zip(charge.queried_at, (3, 13, 43), strict=True)
-        ]
-        assert all(-0.1 <= one <= 0.5 for one in late_s), late_s
+        late_s = [at - sent_s - due for at, due in zip(charge.queried_at, (3, 13, 43), strict=True)]
+        # Three ways there and back: late by less than the shortest wait, whatever the machine.
+        assert all(-0.1 <= one <= 2.5 for one in late_s), late_s
         await eventually(lambda: _statuses(town, ["SUCCEEDED"]))
 
 

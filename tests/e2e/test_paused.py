@@ -50,7 +50,7 @@ async def test_another_channel_chosen_meanwhile_leaves_one_open_code(
     async with opened(town, edges=2) as [first, second]:
         applying = await paused_in_create(town, first)
         other = await second.apply(gateway="boleto")
-        await eventually(lambda: lock_is_gone(town), 20, "the paused worker's lock has ended")
+        await eventually(lambda: lock_is_gone(town), 30, "the paused worker's lock has ended")
         town.workers[0].send(signal.SIGCONT)
         answer = await applying
 

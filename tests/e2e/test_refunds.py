@@ -179,7 +179,7 @@ async def test_a_worker_that_is_killed_while_it_sends_moves_money_once(town: Tow
 async def test_a_lost_timer_is_found_by_the_sweep(town: Town) -> None:
     """The broker's queues are purged while a refund is pending."""
     await town.worker().start()
-    await pay_twice(town, "a", refunds="pending", refunds_turn="succeeded", refunds_turn_after_s=2)
+    await pay_twice(town, "a", refunds="pending", refunds_turn="succeeded", refunds_turn_after_s=8)
     await stands(town, "a", "SUBMITTED")
     async with await aio_pika.connect(town.amqp_url) as connection:
         channel = await connection.channel()

@@ -13,19 +13,6 @@ from tests.support.shop import API_TOKEN, Shop
 from tests.support.town import Town
 from tests.support.waiting import eventually
 
-MANY = 200
-SHOWN = {
-    "payment_id",
-    "order_id",
-    "status",
-    "qr",
-    "pay_url",
-    "checkout_url",
-    "order_token",
-    "expires_at",
-}
-
-
 _FAR = (datetime.now(UTC) + timedelta(days=500)).isoformat()
 
 BAD: list[tuple[dict[str, Any], str, str]] = [
@@ -201,7 +188,7 @@ async def test_a_key_with_another_body_or_still_in_hand(town: Town, shop: Shop) 
 async def test_a_key_whose_process_died_leads_to_the_same_payment(town: Town) -> None:
     """The repeat goes on where the first process stopped."""
     town.mock.profile = Profile(scripts=((1.0, parse_script({"create_latency_ms": 900})),))
-    async with opened(town) as [shop]:
+    async with opened(town, patient=True) as [shop]:
         applying = asyncio.create_task(shop.apply(key="k-1"))
         await eventually(lambda: creates(town) == 1)
         process = town.workers[-1].process
@@ -214,7 +201,7 @@ async def test_a_key_whose_process_died_leads_to_the_same_payment(town: Town) ->
         "WITH ordered AS (UPDATE orders SET version = version + 1)"
         " UPDATE payments SET initiated_at = now() - interval '5 minutes'"
     )
-    async with opened(town) as [shop]:
+    async with opened(town, patient=True) as [shop]:
         answer = await shop.apply(key="k-1")
     assert 201 == answer.status
     assert {answer.body["payment_id"]} == set(town.mock.books.charges)

@@ -158,7 +158,7 @@ async def test_paid_at_one_after_the_other_settled(
     """The first settles; the shopper pays the second all the same, whether it is closed or not."""
     async with counter_of(pair, place) as counter:
         counter.first.pay()
-        settled = await eventually(lambda: _settled(counter), 20, "the first settles")
+        settled = await eventually(lambda: _settled(counter), 30, "the first settles")
         assert counter.first.payment_id == settled
         counter.second.pay()
         kind = counter.second.kind

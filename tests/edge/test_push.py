@@ -124,7 +124,7 @@ async def changed_until_gone(door: Door, transport: str, state: str) -> int:
         door.change(filling=f"{changes}{state}")
         return door.meter.listeners[transport] == 0
 
-    await eventually(is_gone, 20)
+    await eventually(is_gone)
     return changes
 
 
@@ -186,11 +186,11 @@ async def test_a_stream_that_begins_at_the_end_is_empty() -> None:
 
 async def test_a_websocket_that_nobody_answers_is_closed() -> None:
     """Its client is gone, though its connection seems to be there."""
-    async with opened(heartbeat_s=0.1) as door, aiohttp.ClientSession() as session:
+    async with opened(heartbeat_s=0.5) as door, aiohttp.ClientSession() as session:
         url = await door.url(kind="ws")
         socket_ = await session.ws_connect(url, autoping=False)
         assert "OPEN" == (await socket_.receive_json(timeout=5))["status"]
-        await eventually(lambda: door.meter.listeners["ws"] == 0, 5)
+        await eventually(lambda: door.meter.listeners["ws"] == 0)
         await socket_.close()
 
 
@@ -251,8 +251,9 @@ async def test_a_database_that_is_away_at_the_beginning_is_told() -> None:
             assert (503, "1") == (stream.status, stream.headers["Retry-After"])
 
 
-async def test_five_hundred_listeners_at_once() -> None:
+async def test_five_hundred_listeners_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A change reaches the one it is for, a change of all reaches all, and all end together."""
+    monkeypatch.setattr("payonce.edge.listeners.END_WITHIN_S", 60.0)
     async with opened() as door:
         orders = [f"n{n}" for n in range(500)]
         for order_id in orders:

@@ -133,7 +133,7 @@ async def test_reset_gives_up_unsent_callbacks(call: Caller, mock: Mock) -> None
         )
         await call.post(f"/control/charges/{payment_id}/pay")
         await eventually(lambda: answers)
-    await eventually(lambda: answers == [200, 500])
+    await eventually(lambda: answers[:2] == [200, 500])
     later = {"payment_id": "p-3", "notify_url": url, "script": {"pays_after_s": 60}}
     await call.post("/control/charges", [{**CHARGE, **later}])
     assert (1, 2) == ((await call.balance())["callbacks_sent"], len(mock.callbacks._tasks))

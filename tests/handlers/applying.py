@@ -126,11 +126,11 @@ class Counter:
 
     async def until_asleep(self, times: int = 1) -> None:
         """Return once somebody has gone to sleep so many times."""
-        await eventually(lambda: len(self.bench.clock.slept_s) >= times, 5, "somebody sleeps")
+        await eventually(lambda: len(self.bench.clock.slept_s) >= times, what="somebody sleeps")
 
     async def until_creating(self) -> None:
         """Return once the gateway is being asked to create a charge."""
-        await eventually(lambda: self.mock.created, 5, "a charge is being created")
+        await eventually(lambda: self.mock.created, what="a charge is being created")
 
     def kinds(self) -> list[str]:
         """Return the timeline's kinds."""

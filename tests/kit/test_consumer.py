@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from payonce.adapters.rabbitmq.declare import declare, delete_queue, ready_messages
+from payonce.adapters.rabbitmq.declare import declare, delete_queue
 from payonce.adapters.rabbitmq.parked import list_parked
 from payonce.adapters.rabbitmq.topology import payonce_topology
 from payonce.domain.errors import InvalidField
@@ -15,6 +15,7 @@ from payonce.kit import Handler, Ladder, OrderConsumer, OrderPaid
 from payonce.ports.bus import WorkQueue
 from tests.broker.rigs import soon
 from tests.kit.shop import Shop
+from tests.support.depths import ready_messages
 from tests.support.waiting import eventually
 
 LADDER = Ladder((50, 200))
@@ -207,7 +208,7 @@ async def test_services_do_not_see_each_other(amqp_url: str, shop: Shop) -> None
     mail = OrderConsumer("mail", amqp_url, take, ladder=LADDER)
     async with running(kit(amqp_url, fail_once)), running(mail):
         shop.tell_paid("o-1")
-        await eventually(lambda: got["shop"] == 2)
+        await eventually(lambda: got["shop"] == 2 and got["mail"])
     assert {"shop": 2, "mail": 1} == dict(got)
 
 

@@ -12,12 +12,13 @@ from aiohttp import web
 from aiormq.exceptions import ChannelNotFoundEntity
 from standardwebhooks import Webhook
 
-from payonce.adapters.rabbitmq.declare import plain_channel, ready_messages
+from payonce.adapters.rabbitmq.declare import plain_channel
 from payonce.domain.errors import InvalidField
 from payonce.kit import Ladder, OrderPaid, run_webhook_consumer
 from payonce.kit.webhook import WebhookSender
 from tests.broker.rigs import soon
 from tests.kit.shop import Shop
+from tests.support.depths import ready_messages
 from tests.support.waiting import eventually
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 24).decode()

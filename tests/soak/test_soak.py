@@ -12,7 +12,7 @@ from tests.soak.run import soak
 from tests.soak.stage import KEPT
 
 SVG = "{http://www.w3.org/2000/svg}"
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(900)
 
 
 async def test_a_short_run_ends_well(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.support.waiting import eventually
 @pytest.fixture
 async def impatient(postgres_dsn: str) -> AsyncIterator[Database]:
     """A pool of one connection that waits for little."""
-    database = Database(postgres_dsn, max_connections=1, command_timeout_s=0.2, jitter=lambda: 0)
+    database = Database(postgres_dsn, max_connections=1, command_timeout_s=1.0, jitter=lambda: 0)
     await database.open()
     yield database
     await database.close()

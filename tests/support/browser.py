@@ -23,7 +23,7 @@ SCREENSHOTS = Path(os.environ.get("DEV_SCREENSHOTS", ROOT / ".dev" / "screenshot
 """Where tests put what they saw."""
 
 WIDTHS = {"desktop": (1280, 860), "phone": (390, 844), "small": (320, 640)}
-WAIT_MS = 20_000
+WAIT_MS = 40_000
 LOST = "Failed to load resource"
 """How Chromium begins to tell of an answer that did not come, or was an error."""
 

@@ -1,18 +1,23 @@
 """Free ports on loopback."""
 
+import random
 import socket
+from contextlib import suppress
 
 from tests.support.waiting import holds_within
 
 HOST = "127.0.0.1"
+_PORTS = range(15_000, 32_000)
+_DRAW = random.SystemRandom()
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nobody listens on right now, of those that no system hands out itself."""
+    while True:
+        port = _DRAW.choice(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((HOST, port))
+            return port
 
 
 def is_open(port: int) -> bool:

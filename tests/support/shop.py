@@ -69,7 +69,7 @@ class Shop:
         self, method: str, path: str, token: str | None = API_TOKEN, **more: Any
     ) -> Answered:
         """Return what any request is answered, once it is what the served document says of it."""
-        checker = self._checker or await self._read_document()
+        checker = self._checker or await self.read_document()
         headers = dict(more.pop("headers", {}))
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
@@ -82,7 +82,8 @@ class Shop:
                 answer.status, await answer.json(content_type=None), answer.headers, text
             )
 
-    async def _read_document(self) -> HttpChecker:
+    async def read_document(self) -> HttpChecker:
+        """Read what the answers shall be like, as the first request does otherwise."""
         async with self._session.get(f"{self._url}/openapi.json") as answer:
             assert answer.status == 200
             self._checker = http_checker(await answer.read())

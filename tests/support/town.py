@@ -76,7 +76,7 @@ class Worker:
                 stderr=out,
             )
         if ready:
-            await eventually(self.is_ready, 30, "the worker is ready")
+            await eventually(self.is_ready, 60, "the worker is ready")
 
     async def is_ready(self) -> bool:
         """Say whether /readyz answers 200."""
@@ -187,6 +187,10 @@ class Town:
         """Return a single number."""
         return int((await self.rows(sql))[0][0])
 
+    async def is_relayed(self) -> bool:
+        """Say whether every event is published, and its row deleted."""
+        return await self.count("SELECT count(*) FROM outbox") == 0
+
     async def acknowledged(self) -> int:
         """Return how many orders the order service has booked."""
         return await self.count("SELECT count(*) FROM orders WHERE acknowledged_at IS NOT NULL")
@@ -200,7 +204,7 @@ class Town:
         )
         running = asyncio.create_task(consumer.run(stop, drain_s=2.0))
         try:
-            await eventually(consumer.consuming, 15, "the order service consumes")
+            await eventually(consumer.consuming, 30, "the order service consumes")
             yield consumer
         finally:
             stop.set()

@@ -33,7 +33,7 @@ async def eventually(
 ) -> Found: ...
 
 
-async def eventually(check: Callable[[], Any], timeout_s: float = 10.0, what: str = "") -> Any:
+async def eventually(check: Callable[[], Any], timeout_s: float = 30.0, what: str = "") -> Any:
     """Return the first truthy result of `check`, sync or not; AssertionError after `timeout_s`."""
     until = time.monotonic() + timeout_s
     while True:

@@ -14,6 +14,7 @@ import aiormq
 import aiormq.abc
 import structlog
 from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
+from pamqp.commands import Basic
 
 from payonce.adapters.rabbitmq.errors import as_unavailable
 from payonce.adapters.rabbitmq.pulse import Depth, Depths
@@ -99,6 +100,7 @@ async def delete_drained(
     `messages` (the management API's count, some seconds old) tells it after a minute. Over AMQP
     only the ready messages can be seen, not those that wait for their dead-letter target; so
     without it a queue is kept until its wait and 10 more minutes have passed since it was retired.
+    A queue whose leader is slow is declared with 0 messages: only what gives none is empty.
     """
     gone = []
     for delay in retired:
@@ -106,7 +108,7 @@ async def delete_drained(
         age = now - delay.retired_at
         if messages is None:
             is_old = age >= timedelta(milliseconds=delay.wait_ms) + KEEP_RETIRED
-            drained = is_old and await ready_messages(url, name) in {0, None}
+            drained = is_old and await is_empty(url, name)
         else:
             drained = age >= STATISTICS_LAG and await messages(name) in {0, None}
         if drained:
@@ -126,9 +128,14 @@ async def delete_queue(url: str, name: str) -> None:
     log.info("queue.deleted", queue=name)
 
 
-async def ready_messages(url: str, name: str) -> int | None:
-    """Return how many messages of a queue wait for a consumer; None where there is no queue."""
-    return (await queue_depths(url, [name]))[name]
+async def is_empty(url: str, name: str) -> bool:
+    """Say whether a queue gives no message, or is not there; what it gives goes back."""
+    async with plain_channel(url) as channel:
+        try:
+            got = await channel.basic_get(name)
+        except ChannelNotFoundEntity:
+            return True
+        return isinstance(got.delivery, Basic.GetEmpty)
 
 
 async def queue_depths(url: str, names: Iterable[str]) -> dict[str, int | None]:

@@ -28,7 +28,7 @@ def _plain(gateway: str, source: str, **script: Any) -> Story:
     return Story(
         f"{gateway} {ways[source]}",
         1,
-        (_by(gateway, pays_after_s=2, **script),),
+        (_by(gateway, pays_after_s=1, **script),),
         PAID,
         by_api=True,
         currency=CURRENCIES[gateway],
