@@ -8,7 +8,7 @@ import pytest
 from payonce.adapters.clock import SystemClock
 from payonce.adapters.rabbitmq.broker import RabbitBroker
 from payonce.adapters.rabbitmq.declare import delete_queue, plain_channel, queue_depths
-from payonce.adapters.rabbitmq.pulse import Depth, Depths, Pulse, Pulses, forsaken
+from payonce.adapters.rabbitmq.pulse import Depth, Depths, Pulse, Pulses, forsaken, looked_at
 from payonce.adapters.rabbitmq.topology import UNROUTED
 from payonce.domain.errors import Unavailable, Unroutable
 from payonce.ports.bus import DONE, Delivery, Fate, Receiver
@@ -129,14 +129,18 @@ async def test_who_ends_by_choice_is_no_sign_of_trouble(broker: RabbitBroker) ->
         assert other._session is session
 
 
-HOME = Pulse(1, 7, 0)
+HOME, UNSEEN = Pulse(1, 7, 0), Pulse(1, 7, 0, unseen=True)
 
 
 @pytest.mark.parametrize(
     ("before", "now", "depth", "expected"),
     [
         ({"a": HOME}, {"a": HOME}, Depth(0, 2), set()),
-        ({"a": HOME}, {"a": HOME}, Depth(0, 0), {"a"}),
+        ({"a": HOME}, {"a": HOME}, Depth(0, 0), set()),
+        ({"a": UNSEEN}, {"a": HOME}, Depth(0, 0), {"a"}),
+        ({"a": UNSEEN}, {"a": Pulse(1, 8, 0)}, Depth(0, 0), set()),
+        ({"a": UNSEEN}, {"a": Pulse(1, 7, 3)}, Depth(0, 0), set()),
+        ({"a": HOME}, {"a": HOME}, Depth(5, 0), {"a"}),
         ({"a": HOME}, {"a": HOME}, Depth(5, 2), {"a"}),
         ({"a": HOME}, {"a": Pulse(1, 8, 0)}, Depth(5, 2), set()),
         ({"a": HOME}, {"a": Pulse(1, 7, 3)}, Depth(5, 2), set()),
@@ -153,6 +157,13 @@ HOME = Pulse(1, 7, 0)
 def test_who_is_forsaken(before: Pulses, now: Pulses, depth: Depth, expected: set[str]) -> None:
     """Whom the broker has forgotten, who gets nothing of what waits, who may have been deleted."""
     assert expected == forsaken(before, now, {"a": depth, "b": depth})
+
+
+def test_a_look_remembers_of_whom_the_broker_spoke() -> None:
+    """No consumer and no message: it may be a slow leader, so the next look decides."""
+    depths = {"a": Depth(0, 0), "b": Depth(0, 1), "c": Depth(0, 0)}
+    seen = looked_at({"a": HOME, "b": HOME, "c": None}, depths)
+    assert {"a": UNSEEN, "b": HOME, "c": None} == seen
 
 
 def _both_beat(broker: RabbitBroker) -> bool:

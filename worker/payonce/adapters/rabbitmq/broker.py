@@ -9,7 +9,7 @@ from payonce.adapters.rabbitmq.connection import BrokerConnection
 from payonce.adapters.rabbitmq.consumer import Consumer, OnParked
 from payonce.adapters.rabbitmq.declare import Declarer
 from payonce.adapters.rabbitmq.publisher import CONFIRM_TIMEOUT_S, Publisher
-from payonce.adapters.rabbitmq.pulse import Pulses, forsaken
+from payonce.adapters.rabbitmq.pulse import Pulses, forsaken, looked_at
 from payonce.adapters.rabbitmq.topology import Topology
 from payonce.adapters.rabbitmq.wire import Outgoing, plain_properties
 from payonce.adapters.until import first_of
@@ -113,7 +113,7 @@ class RabbitBroker:
             log.warning("topology.undeclared", reason=str(error))
             return before
         staying = {queue: one for queue, one in self._consumers.items() if not one.draining}
-        now = {queue: one.pulse() for queue, one in staying.items()}
+        now = looked_at({queue: one.pulse() for queue, one in staying.items()}, depths)
         lost = forsaken(before, now, depths)
         for queue in lost:
             log.warning("consumer.forsaken", queue=queue)
