@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from payonce.domain.errors import InvalidField, Unavailable
-from payonce.edge import idempotency
+from payonce.edge import leftovers
 from payonce.edge.idempotency import HEADER, REPLAYED, Idempotency
 from payonce.edge.problems import Refused
 from payonce.ports.applications import KeyFound
@@ -199,12 +199,29 @@ async def test_nothing_is_noted_after_the_lease(desk: Desk) -> None:
     assert [NOW + LEASE] == [one.leased_until for one in desk.keys.keys.values()]
 
 
-async def test_no_more_than_so_many_wait(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lease of the others passes."""
-    monkeypatch.setattr(idempotency, "MOST_LEFT", 2)
-    desk.keys.away = True
+async def test_no_more_than_so_many_are_left(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lease of the others passes; one alone asks whether the database is back."""
+    monkeypatch.setattr(leftovers, "MOST_LEFT", 2)
+    desk.keys.cut = True
     for n in range(4):
         with pytest.raises(Unavailable):
             await desk.apply(f"k-{n}")
+    desk.keys.away = True
     await desk.clock.pass_one()
-    assert 2 == len(desk.clock.sleepers)
+    assert 1 == len(desk.clock.sleepers)
+    desk.keys.away = False
+    await desk.clock.pass_one()
+    assert [NOW, NOW, NOW + LEASE, NOW + LEASE] == [
+        one.leased_until for one in desk.keys.keys.values()
+    ]
+    assert [] == desk.clock.sleepers
+
+
+async def test_who_is_left_later_is_noted_too(desk: Desk) -> None:
+    """After all before were."""
+    desk.keys.cut = True
+    for key in ("k-1", "k-2"):
+        with pytest.raises(Unavailable):
+            await desk.apply(key)
+        await desk.clock.pass_one()
+    assert [NOW, NOW] == [one.leased_until for one in desk.keys.keys.values()]

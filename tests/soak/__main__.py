@@ -7,6 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
+from tests.campaign.faults import FAULTS
 from tests.soak.picture import draw
 from tests.soak.plan import LADDER, Plan
 from tests.soak.run import Story, soak
@@ -44,6 +45,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         fault_every_s=options.fault_every,
         sample_every_s=max(seconds / _SAMPLES_A_RUN, 0.5),
         seed=options.seed,
+        only=options.only,
         hold_s=options.hold,
         ladder=tuple(options.ladder.split(",")),
         expires_s=options.expires,
@@ -56,6 +58,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=12, help="orders a second")
     parser.add_argument("--fault-every", type=_seconds, default="60s", metavar="60s")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", choices=sorted(FAULTS), help="the one fault that befalls")
     parser.add_argument("--hold", type=_seconds, default="8s", help="how long a fault stays")
     parser.add_argument("--ladder", default=",".join(LADDER), help="waits between polls")
     parser.add_argument("--expires", type=_seconds, default="90s", help="how long one can pay")

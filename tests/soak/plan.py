@@ -11,9 +11,9 @@ class Plan:
     """Times in seconds.
 
     `rate`: orders a second. `hold_s`: how long a fault stays. `asks_after_s`: when the shop asks
-    whether its message arrived. `ladder`: the waits between polls. `expires_s`: how long an order
-    can be paid. `settles_within_s`: how long it may take after the last order until everything has
-    its outcome.
+    whether its message arrived. `only`: the one fault that befalls, by name; None: all. `ladder`:
+    the waits between polls. `expires_s`: how long an order can be paid. `settles_within_s`: how
+    long it may take after the last order until everything has its outcome.
     """
 
     out: Path
@@ -24,6 +24,7 @@ class Plan:
     asks_after_s: float = 10.0
     sample_every_s: float = 10.0
     seed: int = 1
+    only: str | None = None
     ladder: tuple[str, ...] = LADDER
     expires_s: float = 90.0
     settles_within_s: float = 420.0

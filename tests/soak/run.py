@@ -93,7 +93,7 @@ async def _strike(stage: Stage, story: Story, now_s: Callable[[], float]) -> Non
     """Let one fault after the other befall; the last interval of the run is left in peace."""
     plan = story.plan
     with (plan.out / "faults.jsonl").open("w", buffering=1) as out:
-        for number, fault in enumerate(deal(stage.handles, plan.seed), start=1):
+        for number, fault in enumerate(deal(stage.handles, plan.seed, plan.only), start=1):
             due_s = number * plan.fault_every_s
             if due_s > plan.seconds - plan.fault_every_s / 2:
                 return

@@ -27,6 +27,8 @@ _BUS_TIMEOUT_S = 5.0
 _HEADERS = {"Authorization": f"Bearer {API_TOKEN}"}
 _FINAL = frozenset({201, 202, 409, 422})
 """What answers an application for good, unless it says that the first try is in hand."""
+_PAYMENT_IS_OVER = 502
+"""The payment of this key has failed, such as by a shopper who declined it: the next is another."""
 
 
 class Shop:
@@ -70,7 +72,7 @@ class Shop:
         try:
             await story(order_id)
         except Exception as error:  # noqa: BLE001 - one shopper's trouble ends no other's story
-            self.troubles.append(f"{order_id}: {type(error).__name__}: {error}"[:300])
+            self.troubles.append(f"{order_id}: {type(error).__name__}: {error}"[:600])
 
     def _draw_story(self) -> "_Story":
         stories = (self._single, self._double_click, self._two_channels, self._by_bus)
@@ -117,6 +119,7 @@ class Shop:
         """Apply until the answer is definite, at either worker, as a shop's own retries do."""
         body = self._terms(order_id, gateway)
         headers = {**_HEADERS, "Idempotency-Key": f"{order_id}-{key}"}
+        heard: Counter[str] = Counter()
 
         async def post() -> bool:
             url = f"{self._worker_url()}/v1/payments"
@@ -124,13 +127,19 @@ class Shop:
                 said = await answer.json(content_type=None)
                 name = str(said.get("type", answer.status)).rpartition("/")[2]
                 is_final = answer.status in _FINAL and name != "in-hand"
-                if is_final:
+                heard[f"{answer.status} {name} {said.get('detail', '')}"[:120]] += 1
+                if answer.status == _PAYMENT_IS_OVER:
+                    headers["Idempotency-Key"] += "-again"
+                if is_final or answer.status == _PAYMENT_IS_OVER:
                     self.answers[name] += 1
                 if is_final and "payment_id" in said:
                     self.asked.add(said["payment_id"])
                 return is_final
 
-        await _until(post, f"{order_id} is answered")
+        try:
+            await _until(post, f"{order_id} is answered")
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; heard {dict(heard)}") from None
 
     def _worker_url(self) -> str:
         return self._chance.choice(self._stage.handles.workers).url

@@ -12,17 +12,22 @@ _NEVER = ("rabbitmq.queues-deleted",)
 """It leaves messages for a person to look at, as it has to."""
 
 
-def fitting(stage: Stage) -> list[Fault]:
+def fitting(stage: Stage, only: str | None = None) -> list[Fault]:
     """Return the faults that this stage can show and that leave one worker alive."""
     return [
         one
         for one in FAULTS.values()
-        if one.target not in _NOT and one.name not in _NEVER and not one.hindrance(stage)
+        if only in {None, one.name}
+        and one.target not in _NOT
+        and one.name not in _NEVER
+        and not one.hindrance(stage)
     ]
 
 
-def deal(stage: Stage, seed: int) -> Iterator[Fault]:
+def deal(stage: Stage, seed: int, only: str | None = None) -> Iterator[Fault]:
     """Yield faults without end: each of them once, in an order by chance, then all again."""
-    chance, faults = random.Random(f"faults {seed}"), fitting(stage)
+    chance, faults = random.Random(f"faults {seed}"), fitting(stage, only)
+    if not faults:
+        raise ValueError(f"{only} befalls no long run; see the faults in docs/reliability.md")
     while True:
         yield from chance.sample(faults, len(faults))

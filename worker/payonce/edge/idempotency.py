@@ -1,6 +1,5 @@
 """Idempotency-Key: a repeated POST gets the answer that the first one got, for 24 hours."""
 
-import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -11,9 +10,9 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from payonce.adapters.backoff import Backoff
 from payonce.domain.errors import InvalidField, Unavailable
 from payonce.domain.ids import payment_id
+from payonce.edge.leftovers import Leftovers, Note
 from payonce.edge.problems import Refused
 from payonce.ports.applications import KeyAnswered, KeyInHand, KeyReused, Keys, KeyTaken
 from payonce.ports.clock import Clock
@@ -23,15 +22,9 @@ log = structlog.get_logger(__name__)
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 LONGEST_KEY = 255
-MOST_LEFT = 1_000
-"""Keys whose end is noted behind their requests, at most; the lease of the others passes."""
-LEAST_PAUSE_S, MOST_PAUSE_S = 0.5, 5.0
 
 Work = Callable[[str], Awaitable[web.Response]]
 """Answers a request, given the id of the payment that shall come of it."""
-
-_End = Callable[[], Awaitable[None]]
-"""Notes what became of a key; done twice, it is as done once."""
 
 _encoder = msgspec.json.Encoder(order="sorted")
 
@@ -43,7 +36,7 @@ class Idempotency:
         self._keys = keys
         self._clock = clock
         self._lease = timedelta(seconds=lease_s)
-        self._behind: set[asyncio.Task[None]] = set()
+        self._leftovers = Leftovers(clock)
 
     async def run(self, request: web.Request, scope: str, data: object, work: Work) -> web.Response:
         """Return the answer to a request with `data`; `scope` keeps the keys of routes apart.
@@ -60,7 +53,7 @@ class Idempotency:
             found = await self._keys.take(key, _digest(_encoder.encode(data)), now, until)
         except Unavailable:
             # It may be taken, and nobody works on it.
-            self._note_behind(partial(self._keys.release, key, until), until)
+            self._leftovers.add(partial(self._keys.release, key, until), until)
             raise
         match found:
             case KeyReused():
@@ -97,36 +90,16 @@ class Idempotency:
         )
         return response
 
-    async def _note(self, end: _End, until: datetime) -> None:
-        """Note what became of a key; where that fails, behind the request."""
+    async def _note(self, end: Note, until: datetime) -> None:
+        """Note what became of a key; where that fails, behind the request.
+
+        So a repeat need not wait for the lease to pass, unless the process dies.
+        """
         try:
             await end()
         except Unavailable as error:
             log.warning("idempotency_key.left", reason=str(error))
-            self._note_behind(end, until)
-
-    def _note_behind(self, end: _End, until: datetime) -> None:
-        """Note it as soon as the database takes it: a repeat need not wait for the lease to pass.
-
-        A process that dies first, or that has MOST_LEFT in hand, leaves it to the lease.
-        """
-        if len(self._behind) >= MOST_LEFT:
-            return
-        task = asyncio.ensure_future(self._insist(end, until))
-        self._behind.add(task)
-        task.add_done_callback(self._behind.discard)
-
-    async def _insist(self, end: _End, until: datetime) -> None:
-        pause = Backoff(LEAST_PAUSE_S, MOST_PAUSE_S)
-        await self._clock.sleep(pause.next_s())
-        while self._clock.now() < until:
-            try:
-                await end()
-            except Unavailable as error:
-                log.debug("idempotency_key.still_left", reason=str(error))
-                await self._clock.sleep(pause.next_s())
-            else:
-                return
+            self._leftovers.add(end, until)
 
 
 def _replayed(found: KeyAnswered) -> web.Response:
