@@ -16,6 +16,9 @@ from tests.support.shop import API_TOKEN, Answered, Shop, open_shop
 from tests.support.town import Town, Worker
 from tests.support.waiting import eventually
 
+ALL_ARE_THERE_MS = 2_000
+"""A gateway that takes so long has not answered the first click before the last one is in."""
+
 
 async def test_an_application_gets_a_payment_to_show(town: Town, shop: Shop) -> None:
     """201 with what the shopper is shown; the watch begins, the payment settles its order."""
@@ -49,6 +52,7 @@ async def test_a_double_click_is_one_payment(town: Town, shop: Shop) -> None:
 
 async def test_two_hundred_at_once_are_one_payment(town: Town) -> None:
     """However many clicks, one payment and one charge."""
+    script(town, "o-1", create_latency_ms=ALL_ARE_THERE_MS)
     async with opened(town, patient=True) as [shop]:
         answers = await asyncio.gather(*(shop.apply() for _ in range(MANY)))
 
@@ -60,6 +64,7 @@ async def test_two_hundred_at_once_are_one_payment(town: Town) -> None:
 async def test_two_hundred_at_once_without_redis(town: Town, mortal: Servers) -> None:
     """The rows decide."""
     await asyncio.to_thread(mortal.redis.kill)
+    script(town, "o-1", create_latency_ms=ALL_ARE_THERE_MS)
     async with opened(town, edges=2, patient=True) as shops:
         answers = await asyncio.gather(*(shops[n % 2].apply() for n in range(MANY)))
 
@@ -70,6 +75,7 @@ async def test_two_hundred_at_once_without_redis(town: Town, mortal: Servers) ->
 async def test_two_hundred_at_once_before_two_edges(town: Town) -> None:
     """Two processes with nothing but an edge, beside a worker without one."""
     await town.worker("--only", "consumer,relay,sweeper").start(ready=False)
+    script(town, "o-1", create_latency_ms=ALL_ARE_THERE_MS)
     async with opened(town, "--only", "edge", edges=2, patient=True) as shops:
         answers = await asyncio.gather(*(shops[n % 2].apply() for n in range(MANY)))
         assert 1 == len(ids(answers))

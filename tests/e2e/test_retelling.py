@@ -13,8 +13,6 @@ from tests.support.documents import check_event
 from tests.support.town import SERVICE, Town, open_town, payments
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.timeout(120)
-
 QUEUE = f"{SERVICE}.payment-succeeded"
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 
 from gateway_mock.shopper import parse_profile, parse_script
 from payonce.bootstrap.run import prepare
@@ -16,8 +15,6 @@ from payonce.settings import load_settings
 from tests.support.shop import Shop
 from tests.support.town import Town, open_town, payments
 from tests.support.waiting import eventually
-
-pytestmark = pytest.mark.timeout(120)
 
 HEARD_WITHIN_S = 3.0
 RATE = 20

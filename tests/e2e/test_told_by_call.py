@@ -20,8 +20,6 @@ from tests.support.shop import open_shop
 from tests.support.town import SERVICE, Town, open_town, payments
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.timeout(180)
-
 MANY = 250
 OPERATOR = {"PAYONCE_HTTP__OPERATORS__ANN": "token-of-ann"}
 ACKNOWLEDGED_BY = "SELECT detail ->> 'by' AS by FROM timeline WHERE kind = 'order.acknowledged'"
@@ -160,7 +158,7 @@ async def test_an_outage_loses_and_doubles_nothing(
                 pass  # its queue is there
         await town.worker().start()
         await pay(town, payments(MANY))
-        await eventually(lambda: is_paid(town, MANY), 60)
+        await eventually(lambda: is_paid(town, MANY), 120)
         assert 0 == await town.acknowledged()
         async with running(service):
             await eventually(lambda: all_acknowledged(town, MANY), 45)

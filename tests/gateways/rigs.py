@@ -20,7 +20,7 @@ from payonce.settings.secret import Secret
 
 SECRET = "whsec_aG9zdGlsZS1zZXJ2ZXItdGVzdC1rZXk="
 OLD_SECRET = "whsec_dGhlLXNlY3JldC1vZi15ZXN0ZXJkYXk="
-TIMEOUT_S = 0.3
+TIMEOUT_S = 0.6
 CHARGE = ChargeRef("p-1")
 NEW_CHARGE = NewCharge(
     payment_id="p-1",

@@ -77,7 +77,7 @@ async def open_shop(**changed: Any) -> AsyncIterator[Shop]:
     mock = PaypalMock(keys=KEYS, check=check, clock=clock)
     async with serving(mock) as url:
         credentials = credentials_of(mock, url, **changed)
-        async with open_gateway(url, meter, credentials=credentials, timeout_s=0.5) as gateway:
+        async with open_gateway(url, meter, credentials=credentials, timeout_s=2.0) as gateway:
             assert isinstance(gateway, PaypalGateway)
             yield Shop(gateway, mock, clock, meter)
 
