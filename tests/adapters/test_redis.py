@@ -9,7 +9,6 @@ from redis import asyncio as aioredis
 
 from payonce.adapters.memory.cache import MemoryCache
 from payonce.adapters.memory.lock import MemoryLocks
-from payonce.adapters.redis import link
 from payonce.adapters.redis.cache import RedisCache
 from payonce.adapters.redis.link import PAUSE_LEAST_S, SOCKET_TIMEOUT_S, RedisLink
 from payonce.adapters.redis.lock import RedisLocks
@@ -22,13 +21,6 @@ from tests.support.waiting import eventually
 
 NOBODY_S = 0.0
 KEEP = timedelta(hours=24)
-
-
-@pytest.fixture(autouse=True)
-def patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that is slow is no Redis that is away; frozen ones keep the limit."""
-    if "frozen" not in request.node.name:
-        monkeypatch.setattr(link, "SOCKET_TIMEOUT_S", 5.0)
 
 
 @pytest.fixture

@@ -32,12 +32,6 @@ Use = Callable[[str, int, Path], Awaitable[str]]
 STARTTLS = frozenset({"postgresql", "postgresql pool"})
 
 
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that is slow is no Redis that says nothing."""
-    monkeypatch.setattr(link, "SOCKET_TIMEOUT_S", 5.0)
-
-
 async def problem_of(work: Awaitable[object]) -> str:
     """Return the problem that work meets."""
     with pytest.raises(Unavailable) as caught:

@@ -90,8 +90,8 @@ async def test_where_one_queue_was_deleted_all_consumers_begin_anew(
         await eventually(lambda: _both_beat(broker), 30)
         await delete_queue(amqp_url, POLL)
         await eventually(lambda: other._session is not sessions[0], 30)
-        await eventually(other.consuming, 30)
         await eventually(lambda: deleted._session is not sessions[1])
+        assert await eventually(lambda: other.consuming() and deleted.consuming())
 
 
 async def test_a_look_that_failed_forgets_nothing(

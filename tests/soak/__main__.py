@@ -7,10 +7,10 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.campaign.faults import FAULTS
 from tests.soak.picture import draw
 from tests.soak.plan import LADDER, Plan
 from tests.soak.run import Story, soak
+from tests.soak.strikes import FITTING
 
 _SAMPLES_A_RUN = 360
 
@@ -58,7 +58,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=12, help="orders a second")
     parser.add_argument("--fault-every", type=_seconds, default="60s", metavar="60s")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", choices=sorted(FAULTS), help="the one fault that befalls")
+    parser.add_argument(
+        "--only", choices=sorted(one.name for one in FITTING), help="the one fault that befalls"
+    )
     parser.add_argument("--hold", type=_seconds, default="8s", help="how long a fault stays")
     parser.add_argument("--ladder", default=",".join(LADDER), help="waits between polls")
     parser.add_argument("--expires", type=_seconds, default="90s", help="how long one can pay")

@@ -12,22 +12,19 @@ _NEVER = ("rabbitmq.queues-deleted",)
 """It leaves messages for a person to look at, as it has to."""
 
 
+FITTING = [one for one in FAULTS.values() if one.target not in _NOT and one.name not in _NEVER]
+"""The faults that leave one worker alive, and nothing to a person."""
+
+
 def fitting(stage: Stage, only: str | None = None) -> list[Fault]:
-    """Return the faults that this stage can show and that leave one worker alive."""
-    return [
-        one
-        for one in FAULTS.values()
-        if only in {None, one.name}
-        and one.target not in _NOT
-        and one.name not in _NEVER
-        and not one.hindrance(stage)
-    ]
+    """Return those that this stage can show; `only`: by this name."""
+    return [one for one in FITTING if only in {None, one.name} and not one.hindrance(stage)]
 
 
 def deal(stage: Stage, seed: int, only: str | None = None) -> Iterator[Fault]:
     """Yield faults without end: each of them once, in an order by chance, then all again."""
     chance, faults = random.Random(f"faults {seed}"), fitting(stage, only)
     if not faults:
-        raise ValueError(f"{only} befalls no long run; see the faults in docs/reliability.md")
+        raise ValueError(f"{only} cannot be shown on this machine")
     while True:
         yield from chance.sample(faults, len(faults))
